@@ -25,7 +25,7 @@ agent_SRC := $(wildcard agent/*.c)
 guest_SRC := $(wildcard cloud/guest/*.c)
 
 objects = $(patsubst %.c,$(B)/%.o,$(1))
-# A program that a provider or the guest runs on its own: one file each, linked with lib/.
+# A program that a provider runs on its own.
 BOOT_SRC := cloud/local/boot.c
 
 all: $(B)/floatfs $(B)/float-agent $(B)/float-local-boot $(B)/float-init $(B)/float
@@ -36,10 +36,10 @@ $(B)/floatfs: $(call objects,$(fs_SRC) $(filter-out $(BOOT_SRC),$(cloud_SRC)) $(
 $(B)/float-agent: $(call objects,$(agent_SRC) $(lib_SRC))
 	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $$(pkg-config --libs $(agent_PKGS)) $(agent_LIBS)
 
-$(B)/float-local-boot: $(call objects,$(BOOT_SRC) lib/error.c lib/log.c lib/file.c)
+$(B)/float-local-boot: $(call objects,$(BOOT_SRC) cloud/local/net.c cloud/local/process.c lib/error.c lib/log.c lib/file.c lib/json.c)
 	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $$(pkg-config --libs json-c)
 
-$(B)/float-init: $(call objects,$(guest_SRC) lib/error.c lib/log.c lib/file.c)
+$(B)/float-init: $(call objects,$(guest_SRC) lib/error.c lib/log.c lib/file.c lib/json.c)
 	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $$(pkg-config --libs json-c)
 
 $(B)/float: fs/float
@@ -52,7 +52,88 @@ $(B)/%.o: %.c
 
 -include $(patsubst %.o,%.d,$(call objects,$(lib_SRC) $(cloud_SRC) $(fs_SRC) $(agent_SRC) $(guest_SRC)))
 
+# From Debian packages, kept in FLOAT_CACHE (/var/cache/float); the agent is compiled in a root made the same way.
+image:
+	B=$(B) SAN=$(SAN) cloud/image/build
+
+job-image:
+	B=$(B) cloud/image/build job-image $(B)/job-image.tar
+
+# ---- tests
+
+# Everything but what has a main of its own goes with the unit tests; from archives, so that each file takes what it needs.
+unit_OBJ = $(call objects,$(filter-out %/main.c $(BOOT_SRC),$(fs_SRC) $(agent_SRC) $(cloud_SRC) $(lib_SRC)))
+UNIT_SRC := $(wildcard tests/unit/*.c)
+SURVIVE := $(patsubst tests/survive/%.c,$(B)/survive/%,$(wildcard tests/survive/*.c))
+
+$(B)/unit.a: $(unit_OBJ)
+	rm -f $@ && ar rcs $@ $^
+
+$(B)/unit-tests: $(call objects,$(UNIT_SRC)) $(B)/unit.a
+	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ -lcriterion $$(pkg-config --libs $(agent_PKGS)) $(agent_LIBS)
+
+# Static: a job's script may be any program, and an image need not have its libraries.
+$(B)/survive/%: tests/survive/%.c tests/survive/survive.h
+	@mkdir -p $(@D)
+	$(CC) -I. -D_GNU_SOURCE -std=gnu11 -Wall -Wextra -Werror -O2 -pthread -static -o $@ $<
+
+-include $(patsubst %.o,%.d,$(call objects,$(UNIT_SRC)))
+
+check: deps
+	@.ci/deps $(CHECK_DEPS)
+	@$(MAKE) --no-print-directory all image job-image lint $(if $(UNIT_SRC),$(B)/unit-tests) $(SURVIVE)
+	@B=$(B) tests/run
+
+demo: deps
+	@$(MAKE) --no-print-directory all image job-image
+	@B=$(B) tests/demo
+
+SHELL_FILES = fs/float cloud/image/build tests/run tests/demo tests/e2e/worker .ci/run .ci/deps $(wildcard tests/*/*.sh)
+C_FILES = $(shell find lib fs agent cloud tests -name '*.[ch]')
+
+# It does not know cleanup attributes, and sees leaks everywhere.
+CPPCHECK := -I. -D_GNU_SOURCE --std=c11 --include=tests/lint/cppcheck.h --suppress=missingIncludeSystem \
+	--suppress=memleak --suppress=resourceLeak --suppress=returnDanglingLifetime
+
+lint:
+	@echo "lint: shellcheck"
+	@shellcheck -x $(SHELL_FILES)
+	@echo "lint: clang-format"
+	@clang-format --dry-run -Werror $(C_FILES)
+	@echo "lint: cppcheck"
+	@cppcheck --quiet --enable=warning,performance,portability --inline-suppr --error-exitcode=1 -j 2 $(CPPCHECK) \
+		$(filter %.c,$(C_FILES))
+	@echo "lint: clang -Werror"
+	@$(MAKE) --no-print-directory --silent B=$(B)/clang CC=clang all
+
+# ---- what must be there
+
+# The same names on Debian 12 and 13: to build, to make the images, to run.
+DEPS := gcc libc6-dev make pkg-config libfuse3-dev fuse3 libcurl4-gnutls-dev libgnutls28-dev libjson-c-dev \
+	libmicrohttpd-dev libseccomp-dev libinotifytools0-dev mmdebstrap squashfs-tools ca-certificates iproute2 procps
+CHECK_DEPS := clang clang-format cppcheck shellcheck libcriterion-dev busybox curl openssl
+
+deps:
+	@.ci/deps $(DEPS)
+
+# ---- install
+
+BIN = $(DESTDIR)$(PREFIX)/bin
+LIB = $(DESTDIR)$(PREFIX)/lib/float
+MAN = $(DESTDIR)$(PREFIX)/share/man
+
+install: all image
+	install -D -m 755 -t $(BIN) $(B)/floatfs $(B)/float
+	install -D -m 755 -t $(LIB) $(B)/float-local-boot
+	install -D -m 644 -t $(LIB) $(B)/machine.sqfs $(B)/agent.sqfs
+	install -D -m 644 -t $(MAN)/man1 man/floatfs.1 man/float.1
+	install -D -m 644 -t $(MAN)/man5 man/floatfs.5
+
+uninstall:
+	rm -f $(BIN)/floatfs $(BIN)/float $(MAN)/man1/floatfs.1 $(MAN)/man1/float.1 $(MAN)/man5/floatfs.5
+	rm -rf $(LIB)
+
 clean:
 	rm -rf $(B)
 
-.PHONY: all clean
+.PHONY: all image job-image check demo lint deps install uninstall clean

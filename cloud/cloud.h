@@ -19,11 +19,11 @@ enum { CLOUD_ID_SIZE = 64, CLOUD_TOKEN_SIZE = 65 };
 
 /* An instance type. Borrowed from the provider until cloud_close. */
 struct cloud_type {
-	const char *name;       /* c5.2xlarge */
-	int cpus;               /* vCPUs */
-	int memory_mib;         /* as the type is sold */
-	double price_ondemand;  /* USD an hour */
-	double price_spot;      /* USD an hour */
+	const char *name;      /* c5.2xlarge */
+	int cpus;              /* vCPUs */
+	int memory_mib;        /* as the type is sold */
+	double price_ondemand; /* USD an hour */
+	double price_spot;     /* USD an hour */
 };
 
 enum cloud_market { CLOUD_SPOT, CLOUD_ONDEMAND };
@@ -32,16 +32,16 @@ struct cloud_host_spec {
 	char token[CLOUD_TOKEN_SIZE];
 	const struct cloud_type *type;
 	enum cloud_market market;
-	const char *zone;            /* NULL: the provider's choice */
-	const char *job;             /* tag: the job it is for */
-	json_object *enrolment;      /* what the guest helper writes to /etc/float/enrolment.json; borrowed */
+	const char *zone;       /* NULL: the provider's choice */
+	const char *job;        /* tag: the job it is for */
+	json_object *enrolment; /* what the guest helper writes to /etc/float/enrolment.json; borrowed */
 };
 
 enum cloud_host_state { CLOUD_HOST_PENDING, CLOUD_HOST_RUNNING, CLOUD_HOST_GONE };
 
 struct cloud_host {
-	char id[CLOUD_ID_SIZE];      /* i-0123456789abcdef0 */
-	char address[64];            /* numeric; "" while it has none */
+	char id[CLOUD_ID_SIZE]; /* i-0123456789abcdef0 */
+	char address[64];       /* numeric; "" while it has none */
 	char token[CLOUD_TOKEN_SIZE];
 	char type[32];
 	char zone[32];
@@ -52,14 +52,14 @@ struct cloud_host {
 
 struct cloud_volume_spec {
 	char token[CLOUD_TOKEN_SIZE];
-	uint64_t size_bytes;         /* at least this much of a blank device */
+	uint64_t size_bytes; /* at least this much of a blank device */
 	const char *zone;
-	const char *job;             /* tag */
-	const char *role;            /* tag: work, data-N, process */
+	const char *job;  /* tag */
+	const char *role; /* tag: work, data-N, process */
 };
 
 struct cloud_volume {
-	char id[CLOUD_ID_SIZE];      /* vol-0123456789abcdef0: also the serial by which a guest finds it */
+	char id[CLOUD_ID_SIZE]; /* vol-0123456789abcdef0: also the serial by which a guest finds it */
 	char token[CLOUD_TOKEN_SIZE];
 	char job[72];
 	char role[32];
@@ -67,15 +67,15 @@ struct cloud_volume {
 };
 
 struct cloud_config {
-	const char *state;           /* directory of the provider's own below floatfs's state directory; it exists */
-	const char *machine_image;   /* read-only file-system image of the packages (make image) */
-	const char *agent_layer;     /* the same for float-agent: laid over the machine image */
+	const char *state; /* directory of the provider's own below floatfs's state directory; it exists */
+	const char *machine_image; /* read-only file-system image of the packages (make image) */
+	const char *agent_layer;   /* the same for float-agent: laid over the machine image */
 };
 
 struct cloud;
 
 struct cloud_ops {
-	const char *name;            /* as in -o cloud=NAME */
+	const char *name; /* as in -o cloud=NAME */
 	/*
 	 * A volume may be attached to two hosts at once (mounted by one only): then it is attached to the new
 	 * host before the freeze. Otherwise it is detached and attached inside it.
@@ -87,10 +87,11 @@ struct cloud_ops {
 	 * namespace of its own here. Finds again what an earlier process left running.
 	 */
 	int (*open)(const struct cloud_config *config, struct cloud **cloud, struct error *err);
-	/* Leaves hosts and volumes as they are; when there is no host it leaves nothing behind on the machine. */
+	/* Leaves hosts and volumes as they are; when there is no host it leaves nothing behind on the
+	 * machine. */
 	void (*close)(struct cloud *cloud);
 
-	const char *(*zone)(struct cloud *cloud);  /* the default zone */
+	const char *(*zone)(struct cloud *cloud); /* the default zone */
 	const struct cloud_type *(*types)(struct cloud *cloud, size_t *count);
 
 	int (*host_create)(struct cloud *cloud, const struct cloud_host_spec *spec, struct cloud_host *host,
@@ -102,9 +103,11 @@ struct cloud_ops {
 
 	int (*volume_create)(struct cloud *cloud, const struct cloud_volume_spec *spec,
 			     struct cloud_volume *volume, struct error *err);
-	int (*volume_list)(struct cloud *cloud, struct cloud_volume **volumes, size_t *count, struct error *err);
+	int (*volume_list)(struct cloud *cloud, struct cloud_volume **volumes, size_t *count,
+			   struct error *err);
 	int (*volume_destroy)(struct cloud *cloud, const char *volume, struct error *err);
-	/* When it returns the guest sees, or is about to see, /dev/disk/by-id/float-VOLUME. Twice is success. */
+	/* When it returns the guest sees, or is about to see, /dev/disk/by-id/float-VOLUME. Twice is success.
+	 */
 	int (*volume_attach)(struct cloud *cloud, const char *volume, const char *host, struct error *err);
 	int (*volume_detach)(struct cloud *cloud, const char *volume, const char *host, struct error *err);
 

@@ -1,10 +1,7 @@
 #include "lib/log.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -13,22 +10,12 @@ static const char *const level_names[] = { "error", "warning", "info", "debug" }
 static struct {
 	const char *program;
 	enum log_level highest;
-	int fd;
-} log_state = { "float", LOG_INFO, STDERR_FILENO };
+} log_state = { "float", LOG_INFO };
 
 void log_open(const char *program, enum log_level highest)
 {
 	log_state.program = program;
 	log_state.highest = highest;
-}
-
-int log_to_file(const char *path)
-{
-	int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
-	if (fd < 0)
-		return -errno;
-	log_state.fd = fd;
-	return 0;
 }
 
 void log_write(enum log_level level, const char *format, ...)
@@ -54,6 +41,6 @@ void log_write(enum log_level level, const char *format, ...)
 		used = sizeof(line) - 2;
 	line[used++] = '\n';
 	/* Nowhere is left to say that the log cannot be written. */
-	if (write(log_state.fd, line, used) < 0)
+	if (write(STDERR_FILENO, line, used) < 0)
 		return;
 }

@@ -1,5 +1,5 @@
 /*
- * The log: one line a message, `PROGRAM: LEVEL: text`, to stderr or a file. The only global state.
+ * The log: one line a message, `PROGRAM: LEVEL: text`, to stderr. The only global state.
  * Any thread may call it; lines are written with one write(2) and never mix.
  * Tests fail on a line of level `error` or `warning` that they do not expect: use those for what an
  * administrator must look at, `info` for what is worth knowing, `debug` (off by default) for the rest.
@@ -10,9 +10,6 @@ enum log_level { LOG_ERROR, LOG_WARNING, LOG_INFO, LOG_DEBUG };
 
 /* program is borrowed for ever. */
 void log_open(const char *program, enum log_level highest);
-
-/* Send the log to a file, appending. Returns 0 or -errno. */
-int log_to_file(const char *path);
 
 void log_write(enum log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
 

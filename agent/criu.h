@@ -1,0 +1,31 @@
+/*
+ * The criu program: the command lines of dump and restore, their time limits, and the reason of a failure out
+ * of criu's log. The keeper calls dump and restore (it is the parent of what is restored, and lives in the
+ * job's network namespace); they block until criu has ended.
+ */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "agent/layout.h"
+
+/*
+ * Freeze the tree of pid and write it to DIRECTORY/process/image/, made fresh. On success the tasks are dead,
+ * not yet waited for. On failure criu has let them go on. *freeze_ns is the moment before criu was started.
+ */
+int criu_dump(const struct layout *layout, pid_t pid, int timeout_ms, int64_t *freeze_ns, struct error *err);
+
+/*
+ * Restore from there into DIRECTORY/root, as a child of the caller. *thaw_ns is the moment when criu had
+ * done. On failure nothing of it is left running.
+ */
+int criu_restore(const struct layout *layout, int timeout_ms, pid_t *pid, int64_t *thaw_ns,
+		 struct error *err);
+
+/* One plain sentence out of criu's log; size > 0. */
+void criu_reason(const char *log, char *sentence, size_t size);
+
+/* Lift what criu needs lifted on the host: once, when the agent starts. */
+void criu_prepare_host(void);

@@ -1,0 +1,28 @@
+/*
+ * A frame of the stream: one line of JSON, then data if the line has "bytes". A frame is built whole in its
+ * buffer, which is used again for the next one. Not shared between threads.
+ */
+#pragma once
+
+#include <json-c/json.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "agent/logdir.h"
+
+struct frame {
+	char *bytes;
+	size_t length, room;
+};
+
+void frame_clear(struct frame *frame);
+void frame_free(struct frame *frame);
+
+/* Any object as a line; borrowed. */
+void frame_json(struct frame *frame, json_object *object);
+void frame_alive(struct frame *frame);
+void frame_paused(struct frame *frame);
+void frame_exit(struct frame *frame, json_object *exit); /* borrowed */
+void frame_truncated(struct frame *frame, uint64_t generation);
+void frame_names(struct frame *frame, const struct logdir_list *list);
+void frame_data(struct frame *frame, uint64_t generation, int64_t offset, const void *data, size_t length);

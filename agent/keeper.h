@@ -1,0 +1,29 @@
+/*
+ * The keeper: `float-agent keeper DIRECTORY`, one process a job. It lives in the job's network namespace, is
+ * the parent of the container's first process before and after a restore, runs criu, serves the job's own
+ * /float and writes how the job ended to DIRECTORY/exit. It is no child of the agent and outlives it;
+ * keeper_client.h speaks to it.
+ *
+ * Protocol, on the unix socket DIRECTORY/keeper.sock (SOCK_SEQPACKET; only root gets at the directory): a
+ * packet is one JSON object. {"do": VERB, …} is answered by {"errno": 0, …} or {"errno": N, "sentence": "…"}.
+ * One request at a time is worked on, in the order of arrival.
+ *
+ *     state    → "pid" (0: nothing runs), "exit" when it has ended
+ *     start    → "pid"                          volumes and root are mounted
+ *     dump     "timeout_ms" → "freeze_ns"       tasks are gone and waited for; process volume is mounted
+ *     restore  "timeout_ms" → "pid" "thaw_ns"   volumes, root and process volume are mounted
+ *     signal   "signal"                         to the first process
+ *     stop     "grace_ms"                       SIGTERM to the first process, SIGKILL to all after that
+ *     kill     everything of the job; answered when it is gone (its end is recorded)
+ *     watch    nothing until the job has ended: then {"exit": {…}}
+ *     quit     kill, then the keeper itself ends: the answer is the end of the connection
+ *
+ * One thread, but for jobfs's own. SIGCHLD arrives by signalfd.
+ */
+#pragma once
+
+/* keeper_main: agent/job.h. The answer to "are you up" goes to standard output, as one JSON object. */
+
+#define KEEPER_SOCKET "keeper.sock"
+
+enum { KEEPER_PACKET_MAX = 128 << 10 };

@@ -1,0 +1,184 @@
+#include "agent/keeper_client.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "agent/keeper.h"
+#include "lib/cleanup.h"
+#include "lib/file.h"
+#include "lib/json.h"
+
+enum { START_TIMEOUT_MS = 10000 };
+
+static int connect_to(const char *directory)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	int length = snprintf(address.sun_path, sizeof(address.sun_path), "%s/" KEEPER_SOCKET, directory);
+	if (length < 0 || (size_t)length >= sizeof(address.sun_path))
+		return -ENAMETOOLONG;
+	autoclose int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return -errno;
+	if (connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0)
+		return errno == ENOENT ? -ECONNREFUSED : -errno;
+	return take_fd(fd);
+}
+
+static int send_request(int fd, const char *verb, json_object *fields)
+{
+	autojson json_object *request = json_object_new_object();
+	if (fields) {
+		json_object_object_foreach(fields, key, value)
+		{
+			json_object_object_add(request, key, json_object_get(value));
+		}
+	}
+	json_set_string(request, "do", verb);
+	size_t length;
+	const char *text = json_object_to_json_string_length(request, JSON_C_TO_STRING_PLAIN, &length);
+	return send(fd, text, length, MSG_NOSIGNAL) < 0 ? -errno : 0;
+}
+
+/* One packet; -EPIPE at the end of the connection. */
+static int receive(int fd, int timeout_ms, json_object **object, struct error *err)
+{
+	autofree char *packet = malloc(KEEPER_PACKET_MAX);
+	struct pollfd waiting = { .fd = fd, .events = POLLIN };
+	int ready;
+	do
+		ready = poll(&waiting, 1, timeout_ms);
+	while (ready < 0 && errno == EINTR);
+	if (ready == 0)
+		return -ETIMEDOUT;
+	ssize_t length = packet ? recv(fd, packet, KEEPER_PACKET_MAX - 1, 0) : -1;
+	if (length <= 0)
+		return -EPIPE;
+	packet[length] = '\0';
+	return json_parse_object(packet, (size_t)length, object, err);
+}
+
+int keeper_call(const char *directory, const char *verb, json_object *fields, int timeout_ms,
+		json_object **reply, struct error *err)
+{
+	autojson json_object *answer = NULL;
+	autoclose int fd = connect_to(directory);
+	if (fd < 0)
+		return error_sys(err, -fd, "the job's keeper cannot be reached");
+	int status = send_request(fd, verb, fields);
+	if (status == 0)
+		status = receive(fd, timeout_ms, &answer, err);
+	if (status < 0)
+		return error_sys(err, -status, "the job's keeper did not answer to %s", verb);
+	int code = (int)json_get_int(answer, "errno", EIO);
+	if (code)
+		return error_set(err, code, "%s", json_get_string(answer, "sentence", "the keeper refused"));
+	if (reply)
+		*reply = take_pointer(answer);
+	return 0;
+}
+
+int keeper_watch(const char *directory)
+{
+	autoclose int fd = connect_to(directory);
+	int status = fd < 0 ? fd : send_request(fd, "watch", NULL);
+	return status < 0 ? status : take_fd(fd);
+}
+
+int keeper_wait(int fd, json_object **exit)
+{
+	autojson json_object *event = NULL;
+	int status = receive(fd, -1, &event, NULL);
+	if (status < 0)
+		return status;
+	json_object *object = json_get_object(event, "exit");
+	if (!object)
+		return -EPROTO;
+	*exit = json_object_get(object);
+	return 0;
+}
+
+int keeper_quit(const char *directory, int timeout_ms, struct error *err)
+{
+	autojson json_object *answer = NULL;
+	autoclose int fd = connect_to(directory);
+	if (fd == -ECONNREFUSED)
+		return 0;
+	if (fd < 0)
+		return error_sys(err, -fd, "the job's keeper cannot be reached");
+	int status = send_request(fd, "quit", NULL);
+	if (status == 0)
+		status = receive(fd, timeout_ms, &answer, err);
+	if (status == -EPIPE)
+		return 0;
+	if (status < 0)
+		return error_sys(err, -status, "the job's keeper does not end");
+	return error_set(err, (int)json_get_int(answer, "errno", EIO), "%s",
+			 json_get_string(answer, "sentence", "the job's keeper does not end"));
+}
+
+/* In a fork of a process with threads: system calls only. */
+static __attribute__((noreturn)) void become_keeper(const char *directory, int report)
+{
+	char *const argv[] = { "float-agent", "keeper", (char *)directory, NULL };
+	/* Twice, so that the host's init is its parent; a session of its own, so that no signal for the
+	 * agent's meets it. */
+	if (setsid() < 0)
+		_exit(1);
+	pid_t pid = _Fork();
+	if (pid != 0)
+		_exit(pid < 0);
+	int null = open("/dev/null", O_RDWR);
+	if (null < 0 || dup2(null, 0) < 0 || dup2(report, 1) < 0 || chdir("/") < 0)
+		_exit(1);
+	syscall(SYS_close_range, 3U, ~0U, 0U);
+	extern char **environ;
+	execve("/proc/self/exe", argv, environ);
+	_exit(1);
+}
+
+int keeper_start(const char *directory, struct error *err)
+{
+	int ends[2];
+	if (keeper_call(directory, "state", NULL, START_TIMEOUT_MS, NULL, NULL) == 0)
+		return 0;
+	if (pipe2(ends, O_CLOEXEC) < 0)
+		return error_sys(err, errno, "cannot make a pipe");
+	autoclose int reader = ends[0], writer = ends[1];
+	pid_t pid = _Fork();
+	if (pid == 0)
+		become_keeper(directory, writer);
+	int code = errno;
+	close(take_fd(writer));
+	if (pid < 0)
+		return error_sys(err, code, "cannot start the job's keeper");
+	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+		;
+
+	char text[1024];
+	size_t used = 0;
+	struct pollfd waiting = { .fd = reader, .events = POLLIN };
+	while (used < sizeof(text) - 1 && poll(&waiting, 1, START_TIMEOUT_MS) > 0) {
+		ssize_t got = read(reader, text + used, sizeof(text) - 1 - used);
+		if (got <= 0)
+			break;
+		used += (size_t)got;
+	}
+	text[used] = '\0';
+	autojson json_object *reply = NULL;
+	if (json_parse_object(text, used, &reply, NULL) < 0)
+		return error_set(err, EIO, "the job's keeper did not come up");
+	code = (int)json_get_int(reply, "errno", EIO);
+	return code ? error_set(err, code, "%s",
+				json_get_string(reply, "sentence", "the job's keeper did not come up"))
+		    : 0;
+}

@@ -1,0 +1,55 @@
+/*
+ * Looking at a job's log directory without trusting it: the job may put links, pipes and anything else there,
+ * and exchange them while we look. Nothing here follows a link, leaves the directory or opens what is no
+ * regular file. Any thread may call these; nothing is kept open.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/stat.h>
+
+enum logdir_type { LOGDIR_FILE, LOGDIR_DIRECTORY, LOGDIR_LINK };
+
+struct logdir_entry {
+	char *path;   /* below the log directory */
+	char *name;   /* path as it is told to others: valid UTF-8 */
+	char *target; /* of a link, else NULL */
+	enum logdir_type type;
+	uint64_t generation;
+	mode_t mode;
+	int64_t size;
+	int64_t mtime_ns;
+};
+
+/* Sorted by name; names are unique. */
+struct logdir_list {
+	struct logdir_entry *entries;
+	size_t count, room;
+	bool cut; /* there is more than LOGDIR_ENTRIES or LOGDIR_DEPTH */
+};
+
+enum { LOGDIR_ENTRIES = 10000, LOGDIR_DEPTH = 16 };
+
+/* The log directory itself, for the others; -errno. */
+int logdir_open(const char *directory);
+
+/*
+ * All that is in it: regular files, directories and links. *stop (may be NULL) is looked at between entries:
+ * once true, -ECANCELED. list must be empty or from an earlier scan; it is emptied first.
+ */
+int logdir_scan(int root, const bool *stop, struct logdir_list *list);
+void logdir_clear(struct logdir_list *list);
+
+/* Whether somebody who saw one list must be told the other: all but sizes and times. */
+bool logdir_differs(const struct logdir_list *one, const struct logdir_list *other);
+
+/* Open a regular file for reading; -ENOENT when there is no regular file of that path. */
+int logdir_open_file(int root, const char *path, struct stat *st);
+
+/* Open a directory as O_PATH. */
+int logdir_open_directory(int root, const char *path);
+
+/* A copy that is valid UTF-8: bytes that are not become \xHH. */
+char *logdir_printable(const char *path);

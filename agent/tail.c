@@ -1,0 +1,282 @@
+#include "agent/tail.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "lib/cleanup.h"
+#include "lib/clock.h"
+
+enum {
+	HEAD_SIZE = 4096, /* so much of a file's beginning is compared */
+	UNSETTLED_NS =
+	    20000000,        /* a file written so shortly ago may change again under the same time stamp */
+	PACE_SCAN = 4,       /* walking a directory takes at most a fifth of the time */
+	PACE_NAMES_NS = 500, /* for each byte of a names frame: 2 MB a second */
+};
+
+struct file {
+	uint64_t generation;
+	int64_t offset;     /* told up to here */
+	int64_t mtime_ns;   /* when it was last compared and told to its end */
+	uint64_t head_hash; /* of its first head_length bytes, as they were told */
+	size_t head_length;
+	size_t entry; /* one of its names in known */
+	bool behind;  /* has to be looked at */
+	bool unsettled;
+};
+
+struct tail {
+	struct logdir_list known;
+	struct file *files; /* sorted by generation */
+	size_t count, next;
+	struct file *have; /* what the other side said, sorted; until the first look */
+	size_t have_count;
+	bool due, named, cut_told;
+	int64_t scan_at_ns;
+	char burst[TAIL_BURST];
+};
+
+static int64_t monotonic_ns(void)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+static int compare_files(const void *one, const void *other)
+{
+	uint64_t a = ((const struct file *)one)->generation, b = ((const struct file *)other)->generation;
+	return a < b ? -1 : a > b;
+}
+
+static struct file *find_file(struct file *files, size_t count, uint64_t generation)
+{
+	struct file key = { .generation = generation };
+	return count ? bsearch(&key, files, count, sizeof(*files), compare_files) : NULL;
+}
+
+struct tail *tail_new(json_object *have)
+{
+	struct tail *tail = calloc(1, sizeof(*tail));
+	size_t count = have ? json_object_array_length(have) : 0;
+	if (!tail || (count && !(tail->have = calloc(count, sizeof(*tail->have)))))
+		abort();
+	for (size_t i = 0; i < count; i++) {
+		json_object *pair = json_object_array_get_idx(have, i);
+		if (!json_object_is_type(pair, json_type_array) || json_object_array_length(pair) != 2)
+			continue;
+		int64_t size = json_object_get_int64(json_object_array_get_idx(pair, 1));
+		if (size < 0)
+			continue;
+		tail->have[tail->have_count++] = (struct file){
+			.generation = json_object_get_uint64(json_object_array_get_idx(pair, 0)),
+			.offset = size,
+		};
+	}
+	if (tail->have_count)
+		qsort(tail->have, tail->have_count, sizeof(*tail->have), compare_files);
+	return tail;
+}
+
+void tail_free(struct tail *tail)
+{
+	if (!tail)
+		return;
+	logdir_clear(&tail->known);
+	free(tail->files);
+	free(tail->have);
+	free(tail);
+}
+
+/* FNV-1a. */
+static uint64_t hash_bytes(uint64_t hash, const void *data, size_t length)
+{
+	const unsigned char *at = data;
+	for (size_t i = 0; i < length; i++)
+		hash = (hash ^ at[i]) * 0x100000001b3;
+	return hash;
+}
+
+static const uint64_t hash_start = 0xcbf29ce484222325;
+
+/* The files of a fresh list, with what is known of them. */
+static int merge_files(struct tail *tail, const struct logdir_list *list)
+{
+	struct file *files = calloc(list->count ? list->count : 1, sizeof(*files));
+	if (!files)
+		return -ENOMEM;
+	size_t count = 0;
+	for (size_t i = 0; i < list->count; i++) {
+		if (list->entries[i].type == LOGDIR_FILE)
+			files[count++] =
+			    (struct file){ .generation = list->entries[i].generation, .entry = i };
+	}
+	qsort(files, count, sizeof(*files), compare_files);
+	size_t kept = 0;
+	for (size_t i = 0; i < count; i++) {
+		if (kept && files[kept - 1].generation == files[i].generation)
+			continue; /* another name of the same file */
+		const struct logdir_entry *entry = &list->entries[files[i].entry];
+		struct file *file = &files[kept++];
+		*file = files[i];
+		size_t place = file->entry;
+		struct file *old = find_file(tail->files, tail->count, file->generation);
+		struct file *had = old ? NULL : find_file(tail->have, tail->have_count, file->generation);
+		if (old) {
+			*file = *old;
+		} else {
+			file->offset = had ? had->offset : 0;
+			file->head_hash = hash_start;
+			file->mtime_ns = INT64_MIN;
+		}
+		file->entry = place;
+		if (entry->size != file->offset || entry->mtime_ns != file->mtime_ns || file->unsettled)
+			file->behind = true;
+	}
+	free(tail->files);
+	tail->files = files;
+	tail->count = kept;
+	return 0;
+}
+
+/* Look at the whole directory; 1 when the names must be told. */
+static int scan(struct tail *tail, int root, const bool *stop, struct frame *frame)
+{
+	int64_t before = monotonic_ns();
+	struct logdir_list fresh = { 0 };
+	int status = logdir_scan(root, stop, &fresh);
+	if (status == 0)
+		status = merge_files(tail, &fresh);
+	if (status < 0) {
+		logdir_clear(&fresh);
+		return status;
+	}
+	bool changed = !tail->named || logdir_differs(&tail->known, &fresh);
+	logdir_clear(&tail->known);
+	tail->known = fresh;
+	tail->due = false;
+	tail->named = true;
+	tail->have_count = 0; /* a generation that was gone at the first look is forgotten */
+	int64_t after = monotonic_ns();
+	tail->scan_at_ns = after + (after - before) * PACE_SCAN;
+	if (!changed)
+		return 0;
+	frame_names(frame, &tail->known);
+	tail->scan_at_ns += (int64_t)frame->length * PACE_NAMES_NS;
+	return 1;
+}
+
+/* By any of its names; -ENOENT when none leads to it any more. */
+static int open_file(struct tail *tail, const struct file *file, int root, struct stat *st)
+{
+	for (size_t i = 0; i < tail->known.count; i++) {
+		const struct logdir_entry *entry =
+		    &tail->known.entries[(file->entry + i) % tail->known.count];
+		if (entry->type != LOGDIR_FILE || entry->generation != file->generation)
+			continue;
+		autoclose int fd = logdir_open_file(root, entry->path, st);
+		if (fd >= 0 && st->st_ino == file->generation)
+			return take_fd(fd);
+	}
+	return -ENOENT;
+}
+
+static int tell_truncated(struct file *file, struct frame *frame)
+{
+	file->offset = 0;
+	file->head_length = 0;
+	file->head_hash = hash_start;
+	file->mtime_ns = INT64_MIN;
+	frame_truncated(frame, file->generation);
+	return 1;
+}
+
+/* Whether the file begins with what was told. Short reads are left to the size check of the next look. */
+static bool head_is_same(struct file *file, int fd)
+{
+	unsigned char head[HEAD_SIZE];
+	size_t wanted = file->head_length;
+	if (wanted == 0)
+		wanted = file->offset < HEAD_SIZE ? (size_t)file->offset : HEAD_SIZE;
+	if (wanted == 0)
+		return true;
+	ssize_t got = pread(fd, head, wanted, 0);
+	if (got != (ssize_t)wanted)
+		return got < 0;
+	uint64_t hash = hash_bytes(hash_start, head, wanted);
+	if (file->head_length == 0) {
+		/* Told by an earlier stream: from here on it is compared with what it is now. */
+		file->head_length = wanted;
+		file->head_hash = hash;
+	}
+	return hash == file->head_hash;
+}
+
+/* One look at one file: 1 with a frame, 0 when it is told to its end. */
+static int look(struct tail *tail, struct file *file, int root, struct frame *frame)
+{
+	struct stat st;
+	autoclose int fd = open_file(tail, file, root, &st);
+	if (fd < 0) {
+		/* Gone or renamed between: the next scan tells. */
+		file->behind = false;
+		tail->due = true;
+		return 0;
+	}
+	int64_t mtime_ns = (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec;
+	if (st.st_size < file->offset || !head_is_same(file, fd))
+		return tell_truncated(file, frame);
+
+	int told = 0;
+	if (st.st_size > file->offset) {
+		int64_t left = st.st_size - file->offset;
+		ssize_t got =
+		    pread(fd, tail->burst, left < TAIL_BURST ? (size_t)left : TAIL_BURST, file->offset);
+		if (got > 0) {
+			if (file->offset == (int64_t)file->head_length && file->head_length < HEAD_SIZE) {
+				size_t more = HEAD_SIZE - file->head_length;
+				if (more > (size_t)got)
+					more = (size_t)got;
+				file->head_hash = hash_bytes(file->head_hash, tail->burst, more);
+				file->head_length += more;
+			}
+			frame_data(frame, file->generation, file->offset, tail->burst, (size_t)got);
+			file->offset += got;
+			told = 1;
+		}
+		if (got > 0 && file->offset < st.st_size)
+			return told;
+	}
+	file->behind = false;
+	file->mtime_ns = mtime_ns;
+	file->unsettled = clock_now_ns() - mtime_ns < UNSETTLED_NS;
+	return told;
+}
+
+int tail_next(struct tail *tail, int root, const bool *stop, bool wanted, struct frame *frame, int *again_ms)
+{
+	*again_ms = 0;
+	if (wanted)
+		tail->due = true;
+	if (tail->due && monotonic_ns() >= tail->scan_at_ns) {
+		int status = scan(tail, root, stop, frame);
+		if (status != 0)
+			return status;
+	}
+	/* In turn, so that a busy file does not keep the others waiting. */
+	for (size_t i = 0; i < tail->count; i++) {
+		if (__atomic_load_n(stop, __ATOMIC_RELAXED))
+			return -ECANCELED;
+		struct file *file = &tail->files[tail->next++ % tail->count];
+		if (file->behind && look(tail, file, root, frame) == 1)
+			return 1;
+	}
+	if (tail->due) {
+		int64_t left = tail->scan_at_ns - monotonic_ns();
+		*again_ms = left > 0 ? (int)(left / 1000000) + 1 : 1;
+	}
+	return 0;
+}

@@ -1,0 +1,337 @@
+#include "fs/follow.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "fs/agents.h"
+#include "fs/events.h"
+#include "fs/mirror.h"
+#include "fs/op.h"
+#include "fs/tree.h"
+#include "lib/cleanup.h"
+#include "lib/clock.h"
+#include "lib/file.h"
+#include "lib/json.h"
+#include "lib/log.h"
+
+enum {
+	HEADER_LIMIT = 8 << 20,
+	RETRY_FIRST_MS = 50,
+	RETRY_LAST_MS = 2000,
+	PAUSE_MS = 500,
+	ANSWER_TIMEOUT_MS = 10000,
+};
+
+struct follower {
+	struct job *job;
+	/* Guarded by fs->lock. */
+	bool stop, restart;
+
+	/* The thread's own. */
+	char *header;             /* of the frame that is arriving: its line so far */
+	size_t header_length, header_room;
+	uint64_t generation;      /* of the data that is arriving */
+	int64_t offset;
+	size_t data_left;
+	bool paused, ended;
+	struct http_client *answers;
+	char host[64], address[64]; /* whom we follow now */
+	int64_t epoch;
+};
+
+static bool should_leave(struct follower *follower)
+{
+	job_lock(follower->job);
+	bool leave = follower->stop || follower->restart || follower->job->fs->stopping;
+	job_unlock(follower->job);
+	return leave;
+}
+
+static void note_exit(struct follower *follower, json_object *exit)
+{
+	struct job *job = follower->job;
+	struct error err = { 0 };
+	job_lock(job);
+	job->record.exit_known = 1;
+	job->record.exit_code = json_get_int(exit, "code", 0);
+	job->record.exit_signal = json_get_int(exit, "signal", 0);
+	job->record.end_ns = clock_now_ns();
+	pthread_cond_broadcast(&job->fs->wakeup);
+	job_unlock(job);
+	if (job_save(job, &err) < 0)
+		log_error("job %s: %s", job->record.id, err.text);
+	follower->ended = true;
+}
+
+/* A request that the job made on its own /float; its answer goes by a connection of its own. */
+static void answer_ask(struct follower *follower, json_object *ask)
+{
+	struct job *job = follower->job;
+	struct error err = { 0 };
+	autojson json_object *answer = json_object_new_object();
+	json_set_int(answer, "ask", json_get_int(ask, "ask", 0));
+	tree_answer_job(job, ask, answer);
+	if (!follower->answers)
+		follower->answers = agents_connect(job->fs, follower->host, follower->address);
+	autofree char *path = format_string("/v1/jobs/%s/answer", job->record.id);
+	if (http_request(follower->answers, path, answer, follower->epoch, NULL, ANSWER_TIMEOUT_MS, NULL, &err) < 0)
+		log_info("job %s: an answer was not taken: %s", job->record.id, err.text);
+}
+
+static int take_frame(struct follower *follower, json_object *frame)
+{
+	struct job *job = follower->job;
+	struct error err = { 0 };
+	json_object *names = json_get_array(frame, "names"), *exit = json_get_object(frame, "exit");
+	int64_t bytes = json_get_int(frame, "bytes", 0);
+	int status = 0;
+	if (bytes > 0) {
+		follower->generation = (uint64_t)json_get_int(frame, "generation", 0);
+		follower->offset = json_get_int(frame, "offset", 0);
+		follower->data_left = (size_t)bytes;
+	} else if (names) {
+		status = mirror_set_names(job->mirror, names, &err);
+		job_changed(job, CHANGE_LOGS);
+	} else if (json_get_int(frame, "truncated", 0) > 0) {
+		status = mirror_truncate(job->mirror, (uint64_t)json_get_int(frame, "truncated", 0),
+					 json_get_int(frame, "size", 0), &err);
+		job_changed(job, CHANGE_LOGS);
+	} else if (json_get_int(frame, "ask", 0) > 0) {
+		answer_ask(follower, frame);
+	} else if (exit) {
+		note_exit(follower, exit);
+	} else if (json_get_bool(frame, "paused", false)) {
+		follower->paused = true;
+	}
+	if (status < 0)
+		log_error("job %s: %s", job->record.id, err.text);
+	return status < 0 || follower->ended || follower->paused;
+}
+
+/* Bytes of the line up to its newline; the frame is taken when it is whole. */
+static int take_header(struct follower *follower, const char *bytes, size_t length, size_t *used)
+{
+	const char *newline = memchr(bytes, '\n', length);
+	size_t more = newline ? (size_t)(newline - bytes) : length;
+	*used = newline ? more + 1 : more;
+	if (follower->header_length + more > HEADER_LIMIT)
+		return -EFBIG;
+	if (follower->header_length + more + 1 > follower->header_room) {
+		size_t room = follower->header_length + more + 4096;
+		char *larger = realloc(follower->header, room);
+		if (!larger)
+			return -ENOMEM;
+		follower->header = larger;
+		follower->header_room = room;
+	}
+	memcpy(follower->header + follower->header_length, bytes, more);
+	follower->header_length += more;
+	if (!newline)
+		return 0;
+	struct error err = { 0 };
+	autojson json_object *frame = NULL;
+	int status = json_parse_object(follower->header, follower->header_length, &frame, &err);
+	follower->header_length = 0;
+	if (status < 0) {
+		log_error("job %s: its agent sent a frame that cannot be read: %s", follower->job->record.id, err.text);
+		return status;
+	}
+	return take_frame(follower, frame);
+}
+
+static int take_data(struct follower *follower, const char *bytes, size_t length, size_t *used)
+{
+	struct error err = { 0 };
+	*used = length < follower->data_left ? length : follower->data_left;
+	int status = mirror_append(follower->job->mirror, follower->generation, follower->offset, bytes, *used, &err);
+	if (status < 0) {
+		log_error("job %s: %s", follower->job->record.id, err.text);
+		return status;
+	}
+	follower->offset += (int64_t)*used;
+	follower->data_left -= *used;
+	if (!follower->data_left)
+		job_changed(follower->job, CHANGE_LOGS);
+	return 0;
+}
+
+static int take_bytes(const void *bytes, size_t length, void *context)
+{
+	struct follower *follower = context;
+	const char *at = bytes;
+	while (length > 0) {
+		size_t used = 0;
+		int status = follower->data_left ? take_data(follower, at, length, &used)
+						 : take_header(follower, at, length, &used);
+		if (status)
+			return status;
+		at += used;
+		length -= used;
+	}
+	return should_leave(follower);
+}
+
+static int tick(void *context)
+{
+	return should_leave(context);
+}
+
+/* A host that the cloud no longer has will not answer again. */
+static bool host_is_gone(struct follower *follower)
+{
+	struct floatfs *fs = follower->job->fs;
+	struct cloud_host *hosts = NULL;
+	size_t count = 0;
+	struct error err = { 0 };
+	if (fs->ops->host_list(fs->cloud, &hosts, &count, &err) < 0) {
+		log_warning("hosts cannot be listed: %s", err.text);
+		return false;
+	}
+	bool found = false;
+	for (size_t i = 0; i < count; i++)
+		found |= !strcmp(hosts[i].id, follower->host) && hosts[i].state != CLOUD_HOST_GONE;
+	free(hosts);
+	return !found;
+}
+
+static void note_lost(struct follower *follower)
+{
+	struct job *job = follower->job;
+	struct error err = { 0 };
+	job_lock(job);
+	/* An operation that is under way deals with its hosts itself. */
+	bool lost = !job->operating && !strcmp(job->record.host, follower->host);
+	if (lost) {
+		job->record.lost = 1;
+		snprintf(job->record.reason, sizeof(job->record.reason), "host %s is gone", follower->host);
+	}
+	job_unlock(job);
+	if (!lost)
+		return;
+	events_write(job, "Host %s is gone", follower->host);
+	if (job_save(job, &err) < 0)
+		log_error("job %s: %s", job->record.id, err.text);
+	follower->ended = true;
+}
+
+static void forget_connection(struct follower *follower)
+{
+	http_client_free(take_pointer(follower->answers));
+	follower->header_length = 0;
+	follower->data_left = 0;
+	follower->paused = false;
+}
+
+static int follow_once(struct follower *follower, struct error *err)
+{
+	struct job *job = follower->job;
+	struct record record;
+	job_snapshot(job, &record);
+	record_set(follower->host, record.host);
+	record_set(follower->address, record.address);
+	follower->epoch = record.epoch;
+	if (!record.host[0])
+		return error_set(err, ENOENT, "it has no host");
+	autojson json_object *body = json_object_new_object();
+	json_object_object_add(body, "have", mirror_have(job->mirror));
+	autofree char *path = format_string("/v1/jobs/%s/stream", record.id);
+	struct http_client *client = agents_connect(job->fs, record.host, record.address);
+	int status = http_stream(client, path, body, record.epoch, take_bytes, tick, follower, err);
+	http_client_free(client);
+	return status;
+}
+
+static void follow_run(struct floatfs *fs, void *context)
+{
+	struct follower *follower = context;
+	struct job *job = follower->job;
+	int pause = RETRY_FIRST_MS;
+	for (;;) {
+		job_lock(job);
+		bool leave = follower->stop || fs->stopping;
+		follower->restart = false;
+		job_unlock(job);
+		if (leave || follower->ended)
+			break;
+		struct error err = { 0 };
+		int64_t began = clock_now_ns();
+		int status = follow_once(follower, &err);
+		bool paused = follower->paused;
+		forget_connection(follower);
+		if (follower->ended || (status == -ECANCELED && !paused))
+			continue;
+		if (status < 0 && !paused) {
+			log_debug("job %s: its stream ended: %s", job->record.id, err.text);
+			if (pause == RETRY_LAST_MS && host_is_gone(follower))
+				note_lost(follower);
+		}
+		if (clock_now_ns() - began > 5000000000LL)
+			pause = RETRY_FIRST_MS;
+		job_lock(job);
+		if (!follower->restart && !follower->stop && !follower->ended)
+			fs_wait_locked(fs, paused ? PAUSE_MS : pause);
+		job_unlock(job);
+		pause = pause * 2 < RETRY_LAST_MS ? pause * 2 : RETRY_LAST_MS;
+	}
+	job_lock(job);
+	if (job->follower == follower)
+		job->follower = NULL;
+	pthread_cond_broadcast(&fs->wakeup);
+	job_unlock(job);
+	bool ended = follower->ended;
+	free(follower->header);
+	free(follower);
+	if (ended)
+		op_settle(job);
+	job_put(job);
+}
+
+void follow_start(struct job *job)
+{
+	struct error err = { 0 };
+	struct follower *follower = calloc(1, sizeof(*follower));
+	if (!follower)
+		abort();
+	follower->job = job;
+	job_lock(job);
+	bool there = job->follower != NULL;
+	if (!there) {
+		job->follower = follower;
+		job_get_locked(job);
+	}
+	job_unlock(job);
+	if (there) {
+		free(follower);
+		return;
+	}
+	if (fs_spawn(job->fs, follow_run, follower, &err) < 0) {
+		log_error("job %s is not followed: %s", job->record.id, err.text);
+		job_lock(job);
+		job->follower = NULL;
+		job_unlock(job);
+		free(follower);
+		job_put(job);
+	}
+}
+
+static void signal_follower(struct job *job, bool stop)
+{
+	job_lock(job);
+	if (job->follower) {
+		job->follower->stop |= stop;
+		job->follower->restart = true;
+		pthread_cond_broadcast(&job->fs->wakeup);
+	}
+	job_unlock(job);
+}
+
+void follow_restart(struct job *job)
+{
+	follow_start(job);
+	signal_follower(job, false);
+}
+
+void follow_stop(struct job *job)
+{
+	signal_follower(job, true);
+}

@@ -1,0 +1,14 @@
+/*
+ * Following a running job: one thread a job holds its agent's stream open (agent/API.md), keeps the mirror of its logs,
+ * answers what the job asks on its own /float, and notes its end.
+ */
+#pragma once
+
+#include "fs/job.h"
+
+/* The job runs on its host: follow it, from where the mirror ends. Twice is success. */
+void follow_start(struct job *job);
+/* It runs on another host now, or again: connect anew at once. */
+void follow_restart(struct job *job);
+/* Its end is known: no more of it. Does not wait. */
+void follow_stop(struct job *job);

@@ -1,0 +1,100 @@
+/*
+ * The daemon: what every part of fs/ shares, and who owns what.
+ *
+ * Threads: FUSE's workers, one follower a running job (follow.h), one thread an operation under way (op.h), one
+ * notifier (notify.h), one thread an image import (images.h).
+ *
+ * fs->lock guards the tables and every job's record and error; it is never held across a system call that can
+ * block (a disk's fsync, an agent, a cloud). Lock order: a job's save_lock, then fs->lock, then a mirror's own.
+ */
+#pragma once
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "cloud/cloud.h"
+#include "fs/options.h"
+#include "fs/record.h"
+#include "lib/error.h"
+
+struct authority; /* authority.h */
+struct faults;    /* op.h */
+struct follower;  /* follow.h */
+struct images;    /* images.h */
+struct mirror;    /* mirror.h */
+struct notify;    /* notify.h */
+
+/* What changed, for poll: each kind has a counter of its own. */
+enum change { CHANGE_STATE, CHANGE_EVENTS, CHANGE_LOGS, CHANGE_KINDS };
+
+struct job {
+	struct floatfs *fs;
+	uint64_t serial;
+	char *directory;            /* STATE/jobs/SERIAL */
+	struct mirror *mirror;
+	pthread_mutex_t save_lock;  /* one record write at a time */
+
+	/* Guarded by fs->lock. */
+	struct record record;
+	char error[512];            /* the sentence behind the last refusal */
+	uint64_t changes[CHANGE_KINDS];
+	int references;
+	bool operating;             /* an operation's thread is at work on it */
+	bool forgotten;             /* rmdir took it out of the table */
+	struct follower *follower;  /* NULL while nothing is followed */
+};
+
+/* Who asks: a process on the mount, or the job itself through its agent. */
+struct caller {
+	uid_t uid;
+	gid_t gid;
+	pid_t pid;
+};
+
+/* The top-level `error`: the last sentence for each user. */
+struct user_error {
+	uid_t uid;
+	char text[512];
+	struct user_error *next;
+};
+
+struct floatfs {
+	struct options options;
+	int lock_fd;                /* STATE/lock, held as long as the daemon lives */
+	char *executable_directory;
+	const struct cloud_ops *ops;
+	struct cloud *cloud;
+	struct authority *authority;
+	struct images *images;
+	struct faults *faults;
+	struct notify *notify;
+
+	pthread_mutex_t serial_lock; /* one writer of STATE/serial; taken before lock */
+	uint64_t serial_reserved;   /* what STATE/serial says: no serial up to it is given after a crash */
+
+	pthread_mutex_t lock;
+	pthread_cond_t wakeup;      /* stopping, an operation's end, a follower's end */
+	struct job **jobs;          /* by serial, ascending */
+	size_t job_count, job_room;
+	uint64_t last_serial;
+	struct user_error *user_errors;
+	int workers;                /* threads of operations and followers */
+	bool stopping;
+};
+
+/*
+ * A serial: for a job, a host or an image; never given twice, not even after a crash. Any thread, without
+ * fs->lock. 0 with err set when it cannot be recorded.
+ */
+uint64_t fs_new_serial(struct floatfs *fs, struct error *err);
+
+/* Start a detached thread that fs_stop waits for; run frees its context. */
+int fs_spawn(struct floatfs *fs, void (*run)(struct floatfs *fs, void *context), void *context, struct error *err);
+
+/* Wait up to ms or until something wakes fs->wakeup; false when the daemon is stopping. fs->lock is held. */
+bool fs_wait_locked(struct floatfs *fs, int ms);
+
+/* Note the sentence for the top-level `error` of that user. */
+void fs_set_user_error(struct floatfs *fs, uid_t uid, const char *text);

@@ -1,0 +1,510 @@
+#include "fs/fuse.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <fuse_lowlevel.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <unistd.h>
+
+#include "fs/fuse_dir.h"
+#include "fs/images.h"
+#include "fs/job.h"
+#include "fs/notify.h"
+#include "fs/settings.h"
+#include "fs/tree.h"
+#include "lib/cleanup.h"
+#include "lib/log.h"
+
+/* Attributes are asked each time: sizes grow (reference: a cached size stops `tail -f` for good). */
+#define ATTR_TIMEOUT  0.0
+/* Names of rows never move; names of jobs come and go with mkdir and rmdir, which the kernel sees itself. */
+#define ENTRY_TIMEOUT 0.0
+
+enum { WORKERS_MAX = 64, WORKERS_IDLE = 16 };
+
+struct fuse_mount {
+	struct floatfs *fs;
+	struct fuse_session *session;
+};
+
+struct floatfs *fuse_mount_fs(struct fuse_mount *mount)
+{
+	return mount->fs;
+}
+
+/* One open(2). */
+struct handle {
+	struct node node;
+	pthread_mutex_t lock; /* guards text */
+	char *text;          /* a value, rendered by the last read at offset 0 */
+	size_t length;
+	int fd;              /* a setting; -1 */
+	uint64_t seen;       /* what poll last told of */
+};
+
+static struct floatfs *fs_of(fuse_req_t request)
+{
+	return fuse_mount_fs(fuse_req_userdata(request));
+}
+
+static struct caller caller_of(fuse_req_t request)
+{
+	const struct fuse_ctx *context = fuse_req_ctx(request);
+	return (struct caller){ context->uid, context->gid, context->pid };
+}
+
+static struct node node_of(fuse_req_t request, fuse_ino_t inode)
+{
+	struct node node = tree_node(inode);
+	if (node.kind == TREE_ERROR)
+		node.generation = fuse_req_ctx(request)->uid;
+	return node;
+}
+
+static void reply_entry(fuse_req_t request, const struct node *node)
+{
+	struct fuse_entry_param entry = { .attr_timeout = ATTR_TIMEOUT, .entry_timeout = ENTRY_TIMEOUT };
+	int status = tree_stat(fs_of(request), node, &entry.attr);
+	entry.ino = tree_id(node);
+	if (status < 0)
+		fuse_reply_err(request, -status);
+	else
+		fuse_reply_entry(request, &entry);
+}
+
+static void op_lookup(fuse_req_t request, fuse_ino_t parent, const char *name)
+{
+	struct node directory = tree_node(parent), node;
+	int status = tree_lookup(fs_of(request), &directory, name, &node);
+	if (status < 0)
+		fuse_reply_err(request, -status);
+	else
+		reply_entry(request, &node);
+}
+
+static void reply_attr(fuse_req_t request, fuse_ino_t inode)
+{
+	struct stat st;
+	struct node node = node_of(request, inode);
+	int status = tree_stat(fs_of(request), &node, &st);
+	if (status < 0)
+		fuse_reply_err(request, -status);
+	else
+		fuse_reply_attr(request, &st, ATTR_TIMEOUT);
+}
+
+static void op_getattr(fuse_req_t request, fuse_ino_t inode, struct fuse_file_info *info)
+{
+	(void)info;
+	reply_attr(request, inode);
+}
+
+/* Settings are written while the job is a draft only. */
+static int check_draft(struct floatfs *fs, const struct node *node)
+{
+	autojob struct job *job = job_find_serial(fs, node->serial);
+	struct record record;
+	if (!job)
+		return -ENOENT;
+	job_snapshot(job, &record);
+	return job_is_draft(&record) ? 0 : -EROFS;
+}
+
+static int truncate_setting(struct floatfs *fs, const struct node *node, const char *name, off_t size)
+{
+	autojob struct job *job = job_find_serial(fs, node->serial);
+	int status = check_draft(fs, node);
+	if (!job || status < 0)
+		return job ? status : -ENOENT;
+	if (size > SETTING_SCRIPT_LIMIT)
+		return -EFBIG;
+	autofree char *path = settings_path(job, name);
+	return truncate(path, size) < 0 ? -errno : 0;
+}
+
+/* Sizes of settings; O_TRUNC on a control comes so too, and means nothing. Times may be touched, modes and owners not. */
+static void op_setattr(fuse_req_t request, fuse_ino_t inode, struct stat *attr, int to_set, struct fuse_file_info *info)
+{
+	struct node node = tree_node(inode);
+	const struct tree_entry *entry = tree_entry(node.kind);
+	int status = entry ? 0 : -ENOENT;
+	(void)info;
+	if (to_set & (FUSE_SET_ATTR_MODE | FUSE_SET_ATTR_UID | FUSE_SET_ATTR_GID))
+		status = -EPERM;
+	if (status == 0 && (to_set & FUSE_SET_ATTR_SIZE)) {
+		if (entry->how == HOW_SETTING)
+			status = truncate_setting(fs_of(request), &node, entry->name, attr->st_size);
+		else if (entry->how != HOW_CONTROL)
+			status = -EACCES;
+	}
+	if (status < 0)
+		fuse_reply_err(request, -status);
+	else
+		reply_attr(request, inode);
+}
+
+static void op_readlink(fuse_req_t request, fuse_ino_t inode)
+{
+	struct node node = tree_node(inode);
+	autofree char *text = NULL;
+	size_t length;
+	int status = tree_render(fs_of(request), &node, &text, &length);
+	if (status < 0)
+		fuse_reply_err(request, -status);
+	else
+		fuse_reply_readlink(request, text);
+}
+
+/* A directory is made in jobs (a draft) or, by root, in images. */
+static void op_mkdir(fuse_req_t request, fuse_ino_t parent, const char *name, mode_t mode)
+{
+	struct floatfs *fs = fs_of(request);
+	struct caller caller = caller_of(request);
+	struct node directory = tree_node(parent), node;
+	struct error err = { 0 };
+	int status;
+	(void)mode;
+	if (directory.kind == TREE_JOBS)
+		status = job_create_draft(fs, name, &caller, &err);
+	else if (directory.kind == TREE_IMAGES)
+		status = images_create(fs, name, &err);
+	else
+		status = error_set(&err, EPERM, "directories are made in jobs and in images only");
+	if (status < 0)
+		fs_set_user_error(fs, caller.uid, err.text);
+	if (status == 0)
+		status = tree_lookup(fs, &directory, name, &node);
+	if (status < 0)
+		fuse_reply_err(request, -status);
+	else
+		reply_entry(request, &node);
+}
+
+static void op_rmdir(fuse_req_t request, fuse_ino_t parent, const char *name)
+{
+	struct floatfs *fs = fs_of(request);
+	struct node directory = tree_node(parent);
+	struct error err = { 0 };
+	int status;
+	if (directory.kind == TREE_JOBS)
+		status = job_forget(fs, name, &err);
+	else if (directory.kind == TREE_IMAGES)
+		status = images_remove(fs, name, &err);
+	else
+		status = error_set(&err, EPERM, "this directory cannot be removed");
+	if (status < 0)
+		fs_set_user_error(fs, caller_of(request).uid, err.text);
+	fuse_reply_err(request, -status);
+}
+
+/* `rm -r jobs/ID`: the files of a draft or an ended job go with their directory. */
+static void op_unlink(fuse_req_t request, fuse_ino_t parent, const char *name)
+{
+	struct node directory = tree_node(parent);
+	int status = -EPERM;
+	(void)name;
+	autojob struct job *job = directory.kind == TREE_JOB || directory.kind == TREE_LOG
+					  ? job_find_serial(fs_of(request), directory.serial)
+					  : NULL;
+	if (job) {
+		struct record record;
+		job_snapshot(job, &record);
+		status = job_is_draft(&record) || job_has_ended(&record) ? 0 : -EBUSY;
+	}
+	fuse_reply_err(request, -status);
+}
+
+static int open_setting(struct floatfs *fs, const struct node *node, const char *name, int flags, struct handle *handle)
+{
+	bool writing = (flags & O_ACCMODE) != O_RDONLY;
+	autojob struct job *job = job_find_serial(fs, node->serial);
+	int status = writing ? check_draft(fs, node) : 0;
+	if (!job || status < 0)
+		return job ? status : -ENOENT;
+	autofree char *path = settings_path(job, name);
+	handle->fd = open(path, (writing ? O_RDWR : O_RDONLY) | (flags & O_TRUNC) | O_CLOEXEC);
+	return handle->fd < 0 ? -errno : 0;
+}
+
+static uint64_t current_change(struct floatfs *fs, const struct node *node)
+{
+	const struct tree_entry *entry = tree_entry(node->kind);
+	autojob struct job *job = entry && entry->poll ? job_find_serial(fs, node->serial) : NULL;
+	if (!job)
+		return 0;
+	job_lock(job);
+	uint64_t change = job->changes[entry->change];
+	job_unlock(job);
+	return change;
+}
+
+static void handle_free(struct handle *handle)
+{
+	if (handle->fd >= 0)
+		close(handle->fd);
+	pthread_mutex_destroy(&handle->lock);
+	free(handle->text);
+	free(handle);
+}
+
+static int open_node(struct floatfs *fs, const struct node *node, int flags, struct handle *handle)
+{
+	const struct tree_entry *entry = tree_entry(node->kind);
+	bool writing = (flags & O_ACCMODE) != O_RDONLY;
+	if (!entry)
+		return -ENOENT;
+	if (writing && entry->how != HOW_CONTROL && entry->how != HOW_SETTING)
+		return -EACCES;
+	handle->seen = current_change(fs, node);
+	if (entry->how == HOW_SETTING)
+		return open_setting(fs, node, entry->name, flags, handle);
+	return 0;
+}
+
+static void op_open(fuse_req_t request, fuse_ino_t inode, struct fuse_file_info *info)
+{
+	struct handle *handle = calloc(1, sizeof(*handle));
+	if (!handle) {
+		fuse_reply_err(request, ENOMEM);
+		return;
+	}
+	handle->node = node_of(request, inode);
+	handle->fd = -1;
+	pthread_mutex_init(&handle->lock, NULL);
+	int status = open_node(fs_of(request), &handle->node, info->flags, handle);
+	if (status < 0) {
+		handle_free(handle);
+		fuse_reply_err(request, -status);
+		return;
+	}
+	info->fh = (uint64_t)(uintptr_t)handle;
+	info->direct_io = 1;
+	/* A close must not wait for a daemon that is gone. */
+	info->noflush = (info->flags & O_ACCMODE) == O_RDONLY;
+	if (fuse_reply_open(request, info) == -ENOENT)
+		handle_free(handle);
+}
+
+static struct handle *handle_of(const struct fuse_file_info *info)
+{
+	return (struct handle *)(uintptr_t)info->fh;
+}
+
+static void op_release(fuse_req_t request, fuse_ino_t inode, struct fuse_file_info *info)
+{
+	(void)inode;
+	struct handle *handle = handle_of(info);
+	notify_drop_poll(fs_of(request)->notify, handle);
+	handle_free(handle);
+	fuse_reply_err(request, 0);
+}
+
+static void reply_pread(fuse_req_t request, int fd, size_t size, off_t offset)
+{
+	autofree char *buffer = malloc(size);
+	if (!buffer) {
+		fuse_reply_err(request, ENOMEM);
+		return;
+	}
+	ssize_t got = pread(fd, buffer, size, offset);
+	if (got < 0)
+		fuse_reply_err(request, errno);
+	else
+		fuse_reply_buf(request, buffer, (size_t)got);
+}
+
+/* Rendered at offset 0 only: a partial read never mixes two states. Two reads of one handle may come at once. */
+static void read_value(fuse_req_t request, struct handle *handle, size_t size, off_t offset)
+{
+	struct floatfs *fs = fs_of(request);
+	pthread_mutex_lock(&handle->lock);
+	int status = 0;
+	if (offset == 0 || !handle->text) {
+		free(take_pointer(handle->text));
+		handle->seen = current_change(fs, &handle->node);
+		status = tree_render(fs, &handle->node, &handle->text, &handle->length);
+	}
+	if (status < 0)
+		fuse_reply_err(request, -status);
+	else if (offset < 0 || (size_t)offset >= handle->length)
+		fuse_reply_buf(request, NULL, 0);
+	else
+		fuse_reply_buf(request, handle->text + offset,
+			       size < handle->length - (size_t)offset ? size : handle->length - (size_t)offset);
+	pthread_mutex_unlock(&handle->lock);
+}
+
+static void op_read(fuse_req_t request, fuse_ino_t inode, size_t size, off_t offset, struct fuse_file_info *info)
+{
+	struct floatfs *fs = fs_of(request);
+	struct handle *handle = handle_of(info);
+	const struct tree_entry *entry = tree_entry(handle->node.kind);
+	(void)inode;
+	if (entry->how == HOW_SETTING) {
+		reply_pread(request, handle->fd, size, offset);
+	} else if (entry->how == HOW_LIVE || entry->how == HOW_LOG_ENTRY) {
+		handle->seen = current_change(fs, &handle->node);
+		autoclose int fd = tree_open_live(fs, &handle->node);
+		if (fd < 0)
+			fuse_reply_buf(request, NULL, 0);
+		else
+			reply_pread(request, fd, size, offset);
+	} else if (entry->how == HOW_WAIT && offset == 0) {
+		notify_park(fs->notify, request, handle->node.serial);
+	} else if (entry->how == HOW_WAIT) {
+		fuse_reply_buf(request, NULL, 0);
+	} else {
+		read_value(request, handle, size, offset);
+	}
+}
+
+static void op_write(fuse_req_t request, fuse_ino_t inode, const char *data, size_t size, off_t offset,
+		     struct fuse_file_info *info)
+{
+	struct handle *handle = handle_of(info);
+	const struct tree_entry *entry = tree_entry(handle->node.kind);
+	(void)inode;
+	if (entry->how == HOW_CONTROL) {
+		struct caller caller = caller_of(request);
+		int status = tree_command(fs_of(request), &handle->node, &caller, data, size);
+		/* The whole count: the rest of a short one would come again, as a command. */
+		if (status < 0)
+			fuse_reply_err(request, -status);
+		else
+			fuse_reply_write(request, size);
+		return;
+	}
+	/* The handle may have been opened while it was a draft still. */
+	int status = check_draft(fs_of(request), &handle->node);
+	if (status == 0 && offset + (off_t)size > SETTING_SCRIPT_LIMIT)
+		status = -EFBIG;
+	if (status < 0) {
+		fuse_reply_err(request, -status);
+		return;
+	}
+	ssize_t done = pwrite(handle->fd, data, size, offset);
+	if (done < 0)
+		fuse_reply_err(request, errno);
+	else
+		fuse_reply_write(request, (size_t)done);
+}
+
+static void op_flush(fuse_req_t request, fuse_ino_t inode, struct fuse_file_info *info)
+{
+	(void)inode;
+	(void)info;
+	fuse_reply_err(request, 0);
+}
+
+static void op_fsync(fuse_req_t request, fuse_ino_t inode, int data_only, struct fuse_file_info *info)
+{
+	struct handle *handle = handle_of(info);
+	(void)inode;
+	(void)data_only;
+	fuse_reply_err(request, handle->fd >= 0 && fsync(handle->fd) < 0 ? errno : 0);
+}
+
+static void op_poll(fuse_req_t request, fuse_ino_t inode, struct fuse_file_info *info, struct fuse_pollhandle *pollhandle)
+{
+	struct floatfs *fs = fs_of(request);
+	struct handle *handle = handle_of(info);
+	const struct tree_entry *entry = tree_entry(handle->node.kind);
+	(void)inode;
+	unsigned events = POLLIN | POLLOUT;
+	if (entry->poll) {
+		/* As on sysfs: it is told until the handle has read what changed. */
+		bool changed = current_change(fs, &handle->node) != handle->seen;
+		events = POLLOUT | (changed ? POLLIN | POLLPRI : 0);
+		if (pollhandle)
+			notify_add_poll(fs->notify, handle, handle->node.serial, entry->change, handle->seen,
+					take_pointer(pollhandle));
+	}
+	if (pollhandle)
+		fuse_pollhandle_destroy(pollhandle);
+	fuse_reply_poll(request, events);
+}
+
+static const struct fuse_lowlevel_ops operations = {
+	.lookup = op_lookup,
+	.getattr = op_getattr,
+	.setattr = op_setattr,
+	.readlink = op_readlink,
+	.mkdir = op_mkdir,
+	.rmdir = op_rmdir,
+	.unlink = op_unlink,
+	.open = op_open,
+	.read = op_read,
+	.write = op_write,
+	.flush = op_flush,
+	.fsync = op_fsync,
+	.release = op_release,
+	.poll = op_poll,
+	.opendir = fuse_dir_open,
+	.readdir = fuse_dir_read,
+	.releasedir = fuse_dir_release,
+};
+
+/* A daemon that was killed leaves a mount that answers ENOTCONN, and over which none can be made. */
+static int clear_stale_mount(const char *mountpoint, struct error *err)
+{
+	struct stat st;
+	if (stat(mountpoint, &st) == 0)
+		return S_ISDIR(st.st_mode) ? 0 : error_set(err, ENOTDIR, "%s is not a directory", mountpoint);
+	if (errno == ENOTCONN || errno == ECONNABORTED) {
+		log_info("clearing the stale mount on %s", mountpoint);
+		if (umount2(mountpoint, MNT_DETACH) == 0)
+			return 0;
+	}
+	return error_sys(err, errno, "cannot mount on %s", mountpoint);
+}
+
+int fuse_mount_open(struct floatfs *fs, struct fuse_mount **out, struct error *err)
+{
+	int status = clear_stale_mount(fs->options.mountpoint, err);
+	if (status < 0)
+		return status;
+	struct fuse_mount *mount = calloc(1, sizeof(*mount));
+	if (!mount)
+		return error_set(err, ENOMEM, "out of memory");
+	mount->fs = fs;
+	const char *mount_options = fs->options.private_mount
+					    ? "default_permissions,fsname=floatfs,subtype=floatfs"
+					    : "default_permissions,allow_other,fsname=floatfs,subtype=floatfs";
+	char *words[] = { (char *)"floatfs", (char *)"-o", (char *)mount_options };
+	struct fuse_args args = FUSE_ARGS_INIT(array_length(words), words);
+	mount->session = fuse_session_new(&args, &operations, sizeof(operations), mount);
+	fuse_opt_free_args(&args);
+	if (!mount->session) {
+		free(mount);
+		return error_set(err, EIO, "libfuse refused to start");
+	}
+	if (fuse_session_mount(mount->session, fs->options.mountpoint) != 0) {
+		fuse_session_destroy(mount->session);
+		free(mount);
+		return error_set(err, EIO, "cannot mount on %s (is /dev/fuse there?)", fs->options.mountpoint);
+	}
+	*out = mount;
+	return 0;
+}
+
+int fuse_mount_serve(struct fuse_mount *mount, struct error *err)
+{
+	if (fuse_set_signal_handlers(mount->session) != 0)
+		return error_set(err, EIO, "cannot set signal handlers");
+	struct fuse_loop_config *config = fuse_loop_cfg_create();
+	fuse_loop_cfg_set_max_threads(config, WORKERS_MAX);
+	fuse_loop_cfg_set_idle_threads(config, WORKERS_IDLE);
+	int status = fuse_session_loop_mt(mount->session, config);
+	fuse_loop_cfg_destroy(config);
+	fuse_remove_signal_handlers(mount->session);
+	return status < 0 ? error_sys(err, -status, "serving %s failed", mount->fs->options.mountpoint) : 0;
+}
+
+void fuse_mount_close(struct fuse_mount *mount)
+{
+	fuse_session_unmount(mount->session);
+	fuse_session_destroy(mount->session);
+	free(mount);
+}

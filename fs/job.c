@@ -1,0 +1,345 @@
+#include "fs/job.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "fs/mirror.h"
+#include "fs/notify.h"
+#include "fs/settings.h"
+#include "fs/spec.h"
+#include "lib/cleanup.h"
+#include "lib/clock.h"
+#include "lib/file.h"
+#include "lib/log.h"
+
+static const char *const ended_states[] = { "Completed",       "Cancelled", "FailToComplete", "FailToExecute",
+					    "CheckpointFailed", "Timedout",  "NoAvailableHost" };
+
+bool job_is_draft(const struct record *record)
+{
+	return !strcmp(record->status, "Draft");
+}
+
+bool job_has_ended(const struct record *record)
+{
+	for (size_t i = 0; i < array_length(ended_states); i++)
+		if (!strcmp(record->status, ended_states[i]))
+			return true;
+	return false;
+}
+
+void job_lock(struct job *job)
+{
+	pthread_mutex_lock(&job->fs->lock);
+}
+
+void job_unlock(struct job *job)
+{
+	pthread_mutex_unlock(&job->fs->lock);
+}
+
+char *job_path(struct job *job, const char *name)
+{
+	return format_string("%s/%s", job->directory, name);
+}
+
+void job_snapshot(struct job *job, struct record *record)
+{
+	job_lock(job);
+	*record = job->record;
+	job_unlock(job);
+}
+
+int job_save(struct job *job, struct error *err)
+{
+	struct record record;
+	autofree char *path = job_path(job, "record.json");
+	pthread_mutex_lock(&job->save_lock);
+	job_snapshot(job, &record);
+	int status = record_save(path, &record, err);
+	pthread_mutex_unlock(&job->save_lock);
+	return status;
+}
+
+void job_changed_locked(struct job *job, enum change change)
+{
+	job->changes[change]++;
+	notify_wake(job->fs->notify);
+}
+
+void job_changed(struct job *job, enum change change)
+{
+	job_lock(job);
+	job_changed_locked(job, change);
+	job_unlock(job);
+}
+
+void job_set_status_locked(struct job *job, const char *status)
+{
+	record_set(job->record.status, status);
+	job_changed_locked(job, CHANGE_STATE);
+}
+
+/* Index of the first job whose serial is not below it. */
+static size_t job_position(struct floatfs *fs, uint64_t serial)
+{
+	size_t low = 0, high = fs->job_count;
+	while (low < high) {
+		size_t middle = (low + high) / 2;
+		if (fs->jobs[middle]->serial < serial)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+struct job *job_get_locked(struct job *job)
+{
+	job->references++;
+	return job;
+}
+
+static struct job *find_id_locked(struct floatfs *fs, const char *id)
+{
+	for (size_t i = 0; i < fs->job_count; i++)
+		if (!strcmp(fs->jobs[i]->record.id, id))
+			return fs->jobs[i];
+	return NULL;
+}
+
+struct job *job_find(struct floatfs *fs, const char *id)
+{
+	pthread_mutex_lock(&fs->lock);
+	struct job *job = find_id_locked(fs, id);
+	if (job)
+		job_get_locked(job);
+	pthread_mutex_unlock(&fs->lock);
+	return job;
+}
+
+struct job *job_find_serial(struct floatfs *fs, uint64_t serial)
+{
+	pthread_mutex_lock(&fs->lock);
+	size_t at = job_position(fs, serial);
+	struct job *job = at < fs->job_count && fs->jobs[at]->serial == serial ? job_get_locked(fs->jobs[at]) : NULL;
+	pthread_mutex_unlock(&fs->lock);
+	return job;
+}
+
+static void job_free(struct job *job)
+{
+	mirror_close(job->mirror);
+	pthread_mutex_destroy(&job->save_lock);
+	free(job->directory);
+	free(job);
+}
+
+void job_put(struct job *job)
+{
+	struct floatfs *fs = job->fs;
+	pthread_mutex_lock(&fs->lock);
+	bool last = --job->references == 0;
+	pthread_mutex_unlock(&fs->lock);
+	if (last)
+		job_free(job);
+}
+
+static int insert_locked(struct floatfs *fs, struct job *job)
+{
+	if (fs->job_count == fs->job_room) {
+		size_t room = fs->job_room ? fs->job_room * 2 : 64;
+		struct job **larger = realloc(fs->jobs, room * sizeof(struct job *));
+		if (!larger)
+			return -ENOMEM;
+		fs->jobs = larger;
+		fs->job_room = room;
+	}
+	size_t at = job_position(fs, job->serial);
+	memmove(fs->jobs + at + 1, fs->jobs + at, (fs->job_count - at) * sizeof(struct job *));
+	fs->jobs[at] = job;
+	fs->job_count++;
+	return 0;
+}
+
+static struct job *job_new(struct floatfs *fs, uint64_t serial, struct error *err)
+{
+	struct job *job = calloc(1, sizeof(*job));
+	if (!job) {
+		error_set(err, ENOMEM, "out of memory");
+		return NULL;
+	}
+	job->fs = fs;
+	job->serial = serial;
+	job->references = 1; /* the table's */
+	pthread_mutex_init(&job->save_lock, NULL);
+	job->directory = format_string("%s/jobs/%llu", fs->options.state, (unsigned long long)serial);
+	autofree char *log = job_path(job, "log");
+	if (mirror_open(log, &job->mirror, err) < 0) {
+		job_free(job);
+		return NULL;
+	}
+	return job;
+}
+
+int job_load_all(struct floatfs *fs, struct error *err)
+{
+	autofree char *path = format_string("%s/jobs", fs->options.state);
+	int status = file_make_directories(path, 0711);
+	autoclosedir DIR *directory = status == 0 ? opendir(path) : NULL;
+	if (!directory)
+		return error_sys(err, status < 0 ? -status : errno, "cannot open %s", path);
+	struct dirent *entry;
+	while ((entry = readdir(directory))) {
+		char *end;
+		uint64_t serial = strtoull(entry->d_name, &end, 10);
+		if (*end || serial == 0)
+			continue;
+		struct record record;
+		autofree char *file = format_string("%s/%s/record.json", path, entry->d_name);
+		status = record_load(file, &record, err);
+		if (status == -ENOENT) {
+			/* mkdir was cut off before the record stood: nobody was told of this job. */
+			autofree char *stray = format_string("%s/%s", path, entry->d_name);
+			file_remove_tree(stray);
+			continue;
+		}
+		if (status < 0)
+			return status;
+		struct job *job = job_new(fs, serial, err);
+		if (!job)
+			return -err->code;
+		job->record = record;
+		if (insert_locked(fs, job) < 0)
+			return error_set(err, ENOMEM, "out of memory");
+		if (serial > fs->last_serial)
+			fs->last_serial = serial;
+	}
+	return 0;
+}
+
+void job_free_all(struct floatfs *fs)
+{
+	for (size_t i = 0; i < fs->job_count; i++)
+		job_put(fs->jobs[i]);
+	free(fs->jobs);
+	fs->jobs = NULL;
+	fs->job_count = 0;
+}
+
+static void describe_draft(struct record *record, const char *id, uint64_t serial, const struct caller *caller)
+{
+	*record = (struct record){ .version = RECORD_VERSION,
+				   .serial = (int64_t)serial,
+				   .uid = caller->uid,
+				   .gid = caller->gid,
+				   .epoch = 1,
+				   .submit_ns = clock_now_ns() };
+	record_set(record->id, id);
+	record_set(record->status, "Draft");
+	char buffer[1024];
+	struct passwd entry, *found = NULL;
+	if (getpwuid_r(caller->uid, &entry, buffer, sizeof(buffer), &found) == 0 && found)
+		record_set(record->user, entry.pw_name);
+	else
+		snprintf(record->user, sizeof(record->user), "%u", caller->uid);
+}
+
+int job_create_draft(struct floatfs *fs, const char *id, const struct caller *caller, struct error *err)
+{
+	if (!spec_name_ok(id))
+		return error_set(err, EINVAL, "a job's id has letters, digits, . _ and -, at most 64, a letter or digit first");
+	if (!strcmp(id, "self"))
+		return error_set(err, EINVAL, "self is the job's own name for itself: choose another id");
+	autojob struct job *there = job_find(fs, id);
+	if (there)
+		return error_set(err, EEXIST, "there is a job %s already", id);
+	uint64_t serial = fs_new_serial(fs, err);
+	if (!serial)
+		return -err->code;
+	struct job *job = job_new(fs, serial, err);
+	if (!job)
+		return -err->code;
+	describe_draft(&job->record, id, serial, caller);
+	int status = settings_create(job, err);
+	if (status == 0)
+		status = job_save(job, err);
+	if (status == 0) {
+		pthread_mutex_lock(&fs->lock);
+		if (find_id_locked(fs, id))
+			status = error_set(err, EEXIST, "there is a job %s already", id);
+		else if (insert_locked(fs, job) < 0)
+			status = error_set(err, ENOMEM, "out of memory");
+		pthread_mutex_unlock(&fs->lock);
+	}
+	if (status < 0) {
+		file_remove_tree(job->directory);
+		job_free(job);
+	}
+	return status;
+}
+
+static void destroy_volumes(struct floatfs *fs, const struct record *record)
+{
+	struct error err = { 0 };
+	if (record->work_volume[0] && fs->ops->volume_destroy(fs->cloud, record->work_volume, &err) < 0)
+		log_error("volume %s of job %s is left over: %s", record->work_volume, record->id, err.text);
+	for (int64_t i = 0; i < record->volume_count; i++)
+		if (record->volumes[i].id[0] && fs->ops->volume_destroy(fs->cloud, record->volumes[i].id, &err) < 0)
+			log_error("volume %s of job %s is left over: %s", record->volumes[i].id, record->id, err.text);
+}
+
+int job_forget(struct floatfs *fs, const char *id, struct error *err)
+{
+	autojob struct job *job = job_find(fs, id);
+	if (!job)
+		return error_set(err, ENOENT, "there is no job %s", id);
+	struct record record;
+	pthread_mutex_lock(&fs->lock);
+	bool busy = job->operating || !(job_is_draft(&job->record) || job_has_ended(&job->record));
+	bool gone = job->forgotten;
+	if (!busy && !gone) {
+		job->forgotten = true;
+		record = job->record;
+		size_t at = job_position(fs, job->serial);
+		memmove(fs->jobs + at, fs->jobs + at + 1, (fs->job_count - at - 1) * sizeof(struct job *));
+		fs->job_count--;
+	}
+	pthread_mutex_unlock(&fs->lock);
+	if (gone)
+		return error_set(err, ENOENT, "there is no job %s", id);
+	if (busy)
+		return error_set(err, EBUSY, "job %s is alive: echo cancel > ctl first, then wait for its end", id);
+	/* Volumes first: should this be cut off, the record still names what is left. */
+	destroy_volumes(fs, &record);
+	int status = file_remove_tree(job->directory);
+	if (status < 0)
+		log_error("%s cannot be removed: %s", job->directory, strerror(-status));
+	notify_wake(fs->notify);
+	job_put(job); /* the table's */
+	return 0;
+}
+
+int64_t job_host_cost(struct floatfs *fs, const char *type_name, const char *market, int64_t since_ns)
+{
+	const struct cloud_type *type = cloud_find_type(fs->ops, fs->cloud, type_name);
+	if (!type || since_ns == 0)
+		return 0;
+	double hourly = !strcmp(market, cloud_market_name(CLOUD_SPOT)) ? type->price_spot : type->price_ondemand;
+	double hours = (double)(clock_now_ns() - since_ns) / 3.6e12;
+	return (int64_t)(hours * hourly * 1e6);
+}
+
+int64_t job_cost_microusd(struct floatfs *fs, const struct record *record)
+{
+	int64_t cost = record->cost_microusd;
+	if (record->host[0])
+		cost += job_host_cost(fs, record->instance, record->market, record->host_since_ns);
+	return cost;
+}

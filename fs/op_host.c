@@ -1,0 +1,213 @@
+#include "fs/op_host.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "fs/agents.h"
+#include "fs/events.h"
+#include "fs/images.h"
+#include "fs/settings.h"
+#include "fs/tree.h"
+#include "lib/cleanup.h"
+#include "lib/clock.h"
+#include "lib/file.h"
+#include "lib/json.h"
+#include "lib/log.h"
+
+enum { HOST_UP_MS = 120000 };
+
+#define JOB_LOG_PATH "/var/log/float"
+/* The job's own address: inside its network namespace only, so that every job may have the same one. */
+#define JOB_ADDRESS "10.218.0.2"
+
+void op_host_plan(struct record_op *op, const struct cloud_type *type, enum cloud_market market)
+{
+	record_set(op->type, type->name);
+	record_set(op->market, cloud_market_name(market));
+	random_text(op->token, 32, "abcdefghijklmnopqrstuvwxyz0123456789");
+	random_text(op->secret, 48, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789");
+}
+
+/* Ask the cloud for it and note its name. */
+static int create_host(struct job *job, struct error *err)
+{
+	struct floatfs *fs = job->fs;
+	struct record record;
+	job_snapshot(job, &record);
+	if (record.op.host[0])
+		return 0;
+	uint64_t serial = fs_new_serial(fs, err);
+	if (!serial)
+		return -err->code;
+	autojson json_object *enrolment = agents_enrolment(fs, record.op.secret);
+	struct cloud_host_spec spec = {
+		.type = cloud_find_type(fs->ops, fs->cloud, record.op.type),
+		.market = strcmp(record.op.market, cloud_market_name(CLOUD_SPOT)) ? CLOUD_ONDEMAND : CLOUD_SPOT,
+		.zone = record.zone[0] ? record.zone : NULL,
+		.job = record.id,
+		.enrolment = enrolment,
+	};
+	record_set(spec.token, record.op.token);
+	struct cloud_host host;
+	int status = fs->ops->host_create(fs->cloud, &spec, &host, err);
+	if (status < 0)
+		return status;
+	job_lock(job);
+	record_set(job->record.op.host, host.id);
+	record_set(job->record.op.address, host.address);
+	job->record.op.host_serial = (int64_t)serial;
+	job->record.op.host_since_ns = clock_now_ns();
+	record_set(job->record.zone, host.zone);
+	job_changed_locked(job, CHANGE_STATE);
+	job_unlock(job);
+	return job_save(job, err);
+}
+
+int op_host_create(struct job *job, struct error *err)
+{
+	int status = create_host(job, err);
+	if (status < 0)
+		return status;
+	struct record record;
+	job_snapshot(job, &record);
+	status = agents_enrol(job->fs, record.op.host, record.op.address, record.op.secret, HOST_UP_MS, err);
+	if (status < 0)
+		return status;
+	char took[40];
+	events_format_duration(clock_now_ns() - record.op.host_since_ns, took, sizeof(took));
+	events_write(job, "Created new host: %s(%s), up after %s", record.op.host, record.op.market, took);
+	return 0;
+}
+
+int op_host_destroy(struct job *job, const char *host, struct error *err)
+{
+	return host[0] ? job->fs->ops->host_destroy(job->fs->cloud, host, err) : 0;
+}
+
+/*
+ * A host whose name was never noted is known by its token only: it may have been made by a floatfs that was
+ * killed before it could write the name down.
+ */
+static void find_by_token(struct job *job, const char *token, char host[64])
+{
+	struct cloud_host *hosts = NULL;
+	size_t count = 0;
+	struct error err = { 0 };
+	if (job->fs->ops->host_list(job->fs->cloud, &hosts, &count, &err) < 0)
+		log_error("hosts cannot be listed: %s", err.text);
+	for (size_t i = 0; i < count; i++)
+		if (!strcmp(hosts[i].token, token))
+			record_set_text(host, 64, hosts[i].id);
+	free(hosts);
+}
+
+void op_host_undo(struct job *job)
+{
+	struct record record;
+	struct error err = { 0 };
+	job_snapshot(job, &record);
+	if (!record.op.host[0] && record.op.token[0])
+		find_by_token(job, record.op.token, record.op.host);
+	if (!record.op.host[0])
+		return;
+	if (op_host_destroy(job, record.op.host, &err) < 0) {
+		log_error("host %s of job %s is left over: %s", record.op.host, record.id, err.text);
+		return;
+	}
+	events_write(job, "Reclaimed host %s", record.op.host);
+	job_lock(job);
+	job->record.cost_microusd +=
+		job_host_cost(job->fs, record.op.type, record.op.market, record.op.host_since_ns);
+	job->record.op.host[0] = '\0';
+	job_changed_locked(job, CHANGE_STATE);
+	job_unlock(job);
+}
+
+int op_host_attach(struct job *job, struct error *err)
+{
+	struct floatfs *fs = job->fs;
+	struct record record;
+	char serial[32];
+	job_snapshot(job, &record);
+	autofree char *image = images_file(fs, record.image);
+	images_device_serial(record.digest, serial);
+	int status = fs->ops->image_attach(fs->cloud, image, serial, record.op.host, err);
+	if (status == 0)
+		status = fs->ops->volume_attach(fs->cloud, record.work_volume, record.op.host, err);
+	for (int64_t i = 0; i < record.volume_count && status == 0; i++)
+		status = fs->ops->volume_attach(fs->cloud, record.volumes[i].id, record.op.host, err);
+	if (status == 0 && record.op.process_volume[0])
+		status = fs->ops->volume_attach(fs->cloud, record.op.process_volume, record.op.host, err);
+	return status;
+}
+
+static void add_text(json_object *array, char *text)
+{
+	json_object_array_add(array, json_object_new_string(text));
+	free(text);
+}
+
+/* The job's environment: what float-cli.md promises, then the user's own, which may replace it. */
+static int environment(struct job *job, const struct record *record, json_object *spec, struct error *err)
+{
+	autolines char **lines = NULL;
+	size_t count;
+	int status = settings_read_lines(job, "env", &lines, &count, err);
+	if (status < 0)
+		return status;
+	json_object *env = json_object_new_array();
+	add_text(env, format_string("PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"));
+	add_text(env, format_string("HOME=%s", record->uid == 0 ? "/root" : "/tmp"));
+	add_text(env, format_string("FLOAT_JOB_ID=%s", record->id));
+	add_text(env, format_string("FLOAT_JOB_PATH=/float/jobs/%s", record->id));
+	add_text(env, format_string("FLOAT_LOG_PATH=%s", JOB_LOG_PATH));
+	add_text(env, format_string("FLOAT_MOUNT=/float"));
+	add_text(env, format_string("FLOAT_ADDR=localhost"));
+	add_text(env, format_string("FLOAT_USER=%s", record->user));
+	add_text(env, format_string("FLOAT_USER_ID=%lld", (long long)record->uid));
+	for (size_t i = 0; i < count; i++)
+		json_object_array_add(env, json_object_new_string(lines[i]));
+	json_object_object_add(spec, "env", env);
+	return 0;
+}
+
+int op_host_spec(struct job *job, const char *process, json_object **out, struct error *err)
+{
+	struct record record;
+	char serial[32];
+	job_snapshot(job, &record);
+	images_device_serial(record.digest, serial);
+	autojson json_object *spec = json_object_new_object();
+	json_set_string(spec, "id", record.id);
+	json_set_string(spec, "hostname", "float-job");
+	json_set_int(spec, "uid", record.uid);
+	json_set_int(spec, "gid", record.gid);
+	json_set_string(spec, "image", serial);
+	json_set_string(spec, "work", record.work_volume);
+	json_set_string(spec, "process", process[0] ? process : NULL);
+	json_object *data = json_object_new_array();
+	for (int64_t i = 0; i < record.volume_count; i++) {
+		json_object *volume = json_object_new_object();
+		json_set_string(volume, "volume", record.volumes[i].id);
+		json_set_string(volume, "mount", record.volumes[i].mount);
+		json_object_array_add(data, volume);
+	}
+	json_object_object_add(spec, "data", data);
+	int status = environment(job, &record, spec, err);
+	if (status < 0)
+		return status;
+	autolines char **lines = NULL;
+	size_t count;
+	status = settings_read_lines(job, "args", &lines, &count, err);
+	if (status < 0)
+		return status;
+	json_object *args = json_object_new_array();
+	for (size_t i = 0; i < count; i++)
+		json_object_array_add(args, json_object_new_string(lines[i]));
+	json_object_object_add(spec, "args", args);
+	json_set_string(spec, "log", JOB_LOG_PATH);
+	json_set_string(spec, "address", JOB_ADDRESS);
+	json_object_object_add(spec, "tree", tree_describe_for_job(job->fs, record.id));
+	*out = take_pointer(spec);
+	return 0;
+}

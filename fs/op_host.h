@@ -1,0 +1,23 @@
+/*
+ * What start and migrate have in common: a new host, brought up and enrolled, with the job's devices attached. The new
+ * host is record.op.host; its token and secret stand in the record before it is asked for.
+ */
+#pragma once
+
+#include "fs/op.h"
+
+/* The parameters of a new host in an operation's record. */
+void op_host_plan(struct record_op *op, const struct cloud_type *type, enum cloud_market market);
+
+/* Steps. The events say "Created new host". */
+int op_host_create(struct job *job, struct error *err);
+void op_host_undo(struct job *job); /* destroys record.op.host */
+
+/* Attach the job's image and volumes (and the process volume, when there is one) to record.op.host. */
+int op_host_attach(struct job *job, struct error *err);
+
+/* Destroy a host, with the time and the cost kept; not there is success. */
+int op_host_destroy(struct job *job, const char *host, struct error *err);
+
+/* SPEC of agent/API.md; process may be "". Caller puts. */
+int op_host_spec(struct job *job, const char *process, json_object **spec, struct error *err);

@@ -1,0 +1,204 @@
+/* start: from an accepted draft to a running job. */
+#include <errno.h>
+#include <gnutls/gnutls.h>
+#include <string.h>
+
+#include "fs/agents.h"
+#include "fs/events.h"
+#include "fs/follow.h"
+#include "fs/op_host.h"
+#include "fs/settings.h"
+#include "lib/cleanup.h"
+#include "lib/clock.h"
+#include "lib/file.h"
+#include "lib/json.h"
+#include "lib/log.h"
+
+enum {
+	WORK_GIB = 16,            /* the work volume: what the job writes outside its data volumes, and its logs */
+	/* btrfs keeps chunks for itself (metadata 256 MiB on a small device, system 4 MiB, and what it reserves):
+	   a volume of 10 GB must hold 10 GB of the job's. */
+	VOLUME_OVERHEAD_MIB = 640,
+	START_TIMEOUT_MS = 120000,
+};
+
+static int create_volume(struct job *job, const char *role, int64_t gib, char id[64], struct error *err)
+{
+	struct cloud_volume_spec spec = {
+		.size_bytes = (uint64_t)gib * (1 << 30) + (uint64_t)VOLUME_OVERHEAD_MIB * (1 << 20),
+		.job = job->record.id,
+		.role = role,
+	};
+	struct cloud_volume volume;
+	/* Derived, not drawn: the same volume of the same job has the same token after a crash too. */
+	snprintf(spec.token, sizeof(spec.token), "%llu-%s", (unsigned long long)job->serial, role);
+	int status = job->fs->ops->volume_create(job->fs->cloud, &spec, &volume, err);
+	if (status < 0)
+		return status;
+	job_lock(job);
+	record_set_text(id, 64, volume.id);
+	job_unlock(job);
+	return 0;
+}
+
+static int create_volumes(struct job *job, struct error *err)
+{
+	int status = create_volume(job, "work", WORK_GIB, job->record.work_volume, err);
+	for (int64_t i = 0; i < job->record.volume_count && status == 0; i++) {
+		struct record_volume *volume = &job->record.volumes[i];
+		char role[32];
+		snprintf(role, sizeof(role), "data-%d", (int)i);
+		status = create_volume(job, role, volume->size_gb, volume->id, err);
+	}
+	return status;
+}
+
+static void destroy_volume(struct job *job, char id[64])
+{
+	struct error err = { 0 };
+	if (!id[0])
+		return;
+	if (job->fs->ops->volume_destroy(job->fs->cloud, id, &err) < 0)
+		log_error("volume %s of job %s is left over: %s", id, job->record.id, err.text);
+	job_lock(job);
+	id[0] = '\0';
+	job_unlock(job);
+}
+
+static void destroy_volumes(struct job *job)
+{
+	destroy_volume(job, job->record.work_volume);
+	for (int64_t i = 0; i < job->record.volume_count; i++)
+		destroy_volume(job, job->record.volumes[i].id);
+}
+
+static int new_host(struct job *job, struct error *err)
+{
+	struct record record;
+	job_snapshot(job, &record);
+	const struct cloud_type *type = cloud_find_type(job->fs->ops, job->fs->cloud, record.op.type);
+	if (!type)
+		return error_set(err, EINVAL, "there is no instance type %s", record.op.type);
+	events_write(job, "Ready to create new host with instance type: %s, cpu: %d, memory: %d, zone: %s(%s)", type->name,
+		     type->cpus, type->memory_mib / 1024, job->fs->ops->zone(job->fs->cloud), record.op.market);
+	return op_host_create(job, err);
+}
+
+static int prepare(struct job *job, struct error *err)
+{
+	struct record record;
+	job_snapshot(job, &record);
+	autojson json_object *spec = NULL;
+	int status = op_host_attach(job, err);
+	if (status == 0)
+		status = op_host_spec(job, "", &spec, err);
+	if (status < 0)
+		return status;
+	autojson json_object *body = json_object_new_object();
+	json_object_object_add(body, "spec", json_object_get(spec));
+	return agents_call(job->fs, record.op.host, record.op.address, record.id, "prepare", body, record.epoch, NULL,
+			   START_TIMEOUT_MS, NULL, err);
+}
+
+static int encode_script(struct job *job, char **base64, struct error *err)
+{
+	autofree char *path = settings_path(job, "script"), *script = NULL;
+	size_t length;
+	int status = file_read(path, SETTING_SCRIPT_LIMIT, &script, &length);
+	if (status < 0)
+		return error_sys(err, -status, "the script cannot be read");
+	gnutls_datum_t encoded = { 0 };
+	if (gnutls_base64_encode2(&(gnutls_datum_t){ .data = (unsigned char *)script, .size = (unsigned)length },
+				  &encoded) < 0)
+		return error_set(err, ENOMEM, "out of memory");
+	*base64 = strndup((const char *)encoded.data, encoded.size);
+	gnutls_free(encoded.data);
+	return *base64 ? 0 : error_set(err, ENOMEM, "out of memory");
+}
+
+static int launch(struct job *job, struct error *err)
+{
+	struct record record;
+	job_snapshot(job, &record);
+	autojson json_object *spec = NULL, *answer = NULL;
+	autofree char *script = NULL;
+	int status = op_host_spec(job, "", &spec, err);
+	if (status == 0)
+		status = encode_script(job, &script, err);
+	if (status < 0)
+		return status;
+	autojson json_object *body = json_object_new_object();
+	json_object_object_add(body, "spec", json_object_get(spec));
+	json_set_bool(body, "format", true);
+	json_set_string(body, "script", script);
+	autofree char *request = format_string("%s-start", record.op.token);
+	status = agents_call(job->fs, record.op.host, record.op.address, record.id, "start", body, record.epoch, request,
+			     START_TIMEOUT_MS, &answer, err);
+	if (status < 0)
+		return status;
+	job_lock(job);
+	record_set(job->record.container, json_get_string(answer, "container", ""));
+	job->record.start_ns = json_get_int(answer, "started_ns", clock_now_ns());
+	job_unlock(job);
+	return 0;
+}
+
+static void undo_launch(struct job *job)
+{
+	struct record record;
+	struct error err = { 0 };
+	job_snapshot(job, &record);
+	/* The host is destroyed next, and the job with it, whether or not its agent could be asked. */
+	autojson json_object *body = json_object_new_object();
+	if (record.op.host[0] && agents_call(job->fs, record.op.host, record.op.address, record.id, "release",
+					     body, record.epoch, NULL, START_TIMEOUT_MS, NULL, &err) < 0)
+		log_info("job %s: %s", record.id, err.text);
+}
+
+static void finish(struct job *job)
+{
+	job_lock(job);
+	record_set(job->record.host, job->record.op.host);
+	record_set(job->record.address, job->record.op.address);
+	record_set(job->record.instance, job->record.op.type);
+	record_set(job->record.market, job->record.op.market);
+	job->record.host_serial = job->record.op.host_serial;
+	job->record.host_since_ns = job->record.op.host_since_ns;
+	job->record.op.host[0] = '\0';
+	job_set_status_locked(job, job->record.cancel ? "Cancelling" : "Executing");
+	struct record record = job->record;
+	job_unlock(job);
+	events_write(job, "Job started on host %s, container %s", record.host, record.container);
+	follow_start(job);
+}
+
+static void fail(struct job *job)
+{
+	struct record record;
+	job_snapshot(job, &record);
+	if (!record.cancel)
+		events_write(job, "Job could not be started: %s", record.op.reason);
+	else
+		events_write(job, "Job cancelled before it was started");
+	job_lock(job);
+	record_set(job->record.reason, record.cancel ? "cancelled" : record.op.reason);
+	job->record.end_ns = clock_now_ns();
+	job_set_status_locked(job, record.cancel ? "Cancelled" : "FailToExecute");
+	job_unlock(job);
+}
+
+static const struct op_step steps[] = {
+	{ .name = "volumes", .run = create_volumes, .undo = destroy_volumes },
+	{ .name = "host", .run = new_host, .undo = op_host_undo },
+	{ .name = "prepare", .run = prepare },
+	{ .name = "launch", .run = launch, .undo = undo_launch },
+};
+
+const struct op_table op_start = {
+	.name = "start",
+	.steps = steps,
+	.count = array_length(steps),
+	.cancellable = true,
+	.finish = finish,
+	.fail = fail,
+};

@@ -1,0 +1,153 @@
+#include "fs/options.h"
+
+#include <errno.h>
+#include <fuse_lowlevel.h>
+#include <limits.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cloud/cloud.h"
+#include "lib/cleanup.h"
+#include "lib/file.h"
+
+enum { KEY_IGNORED };
+
+#define OPTION(template, member) { template, offsetof(struct options, member), 1 }
+
+static const struct fuse_opt option_table[] = {
+	OPTION("cloud=%s", cloud),
+	OPTION("state=%s", state),
+	OPTION("machine=%s", machine),
+	OPTION("agent=%s", agent),
+	OPTION("fault=%s", faults),
+	OPTION("private", private_mount),
+	OPTION("-f", foreground),
+	OPTION("-d", debug),
+	OPTION("debug", debug),
+	OPTION("-h", show_help),
+	OPTION("--help", show_help),
+	OPTION("-V", show_version),
+	OPTION("--version", show_version),
+	/* What mount(8) passes to every helper (mount(8), FILESYSTEM-INDEPENDENT MOUNT OPTIONS). */
+	FUSE_OPT_KEY("rw", KEY_IGNORED),
+	FUSE_OPT_KEY("suid", KEY_IGNORED),
+	FUSE_OPT_KEY("nosuid", KEY_IGNORED),
+	FUSE_OPT_KEY("dev", KEY_IGNORED),
+	FUSE_OPT_KEY("nodev", KEY_IGNORED),
+	FUSE_OPT_KEY("exec", KEY_IGNORED),
+	FUSE_OPT_KEY("noexec", KEY_IGNORED),
+	FUSE_OPT_KEY("auto", KEY_IGNORED),
+	FUSE_OPT_KEY("noauto", KEY_IGNORED),
+	FUSE_OPT_KEY("_netdev", KEY_IGNORED),
+	FUSE_OPT_KEY("nofail", KEY_IGNORED),
+	FUSE_OPT_KEY("allow_other", KEY_IGNORED), /* the default: see -o private */
+	FUSE_OPT_END,
+};
+
+/* fuse_opt_parse writes members at their offset from this: options stands first. */
+struct parse {
+	struct options options;
+	char *words[3];
+	int count;
+	struct error *err;
+};
+
+static int take_word(void *data, const char *word, int key, struct fuse_args *out)
+{
+	struct parse *parse = data;
+	(void)out;
+	if (key == KEY_IGNORED)
+		return 0;
+	if (key == FUSE_OPT_KEY_NONOPT && parse->count < 3) {
+		parse->words[parse->count++] = strdup(word);
+		return 0;
+	}
+	error_set(parse->err, EINVAL, "unknown option %s (floatfs -h lists them)", word);
+	return -1;
+}
+
+static char *absolute_path(const char *path)
+{
+	if (path[0] == '/')
+		return strdup(path);
+	char current[PATH_MAX];
+	if (!getcwd(current, sizeof(current)))
+		return NULL;
+	return format_string("%s/%s", current, path);
+}
+
+static int make_absolute(char **path, struct error *err)
+{
+	if (!*path)
+		return 0;
+	char *absolute = absolute_path(*path);
+	if (!absolute)
+		return error_sys(err, errno, "cannot find the current directory");
+	free(*path);
+	*path = absolute;
+	return 0;
+}
+
+int options_parse(struct options *options, int argc, char **argv, struct error *err)
+{
+	struct parse parse = { .err = err };
+	struct fuse_args args = FUSE_ARGS_INIT(argc, argv);
+	err->code = 0;
+	int status = fuse_opt_parse(&args, &parse, option_table, take_word);
+	fuse_opt_free_args(&args);
+	*options = parse.options;
+	/* With two words the first is mount(8)'s source, which says nothing here. */
+	if (parse.count > 0)
+		options->mountpoint = parse.words[parse.count - 1];
+	for (int i = 0; i < parse.count - 1; i++)
+		free(parse.words[i]);
+	if (status < 0)
+		return err->code ? -err->code : error_set(err, EINVAL, "the options cannot be read (floatfs -h lists them)");
+	if (options->show_help || options->show_version)
+		return 0;
+	if (parse.count < 1 || parse.count > 2)
+		return error_set(err, EINVAL, "give one directory to mount on: floatfs -o cloud=local,state=DIR /float");
+	if (!options->cloud)
+		options->cloud = strdup("local");
+	if (!options->state)
+		options->state = strdup("/var/lib/float");
+	if (!cloud_find(options->cloud))
+		return error_set(err, EINVAL, "there is no cloud named %s: cloud= takes one of: %s", options->cloud,
+				 cloud_names());
+	status = make_absolute(&options->state, err);
+	if (status == 0)
+		status = make_absolute(&options->mountpoint, err);
+	if (status == 0)
+		status = make_absolute(&options->machine, err);
+	if (status == 0)
+		status = make_absolute(&options->agent, err);
+	return status;
+}
+
+void options_free(struct options *options)
+{
+	free(options->mountpoint);
+	free(options->state);
+	free(options->cloud);
+	free(options->machine);
+	free(options->agent);
+	free(options->faults);
+}
+
+void options_print_help(void)
+{
+	printf("Usage: floatfs [-f] [-d] [-o OPTION=VALUE,...] MOUNTPOINT\n"
+	       "Mounts the file system of jobs. `umount MOUNTPOINT` stops it; the jobs run on.\n\n"
+	       "  -f               stay in the foreground, log to the terminal\n"
+	       "  -d               log more\n"
+	       "  -V, -h           version, this help\n"
+	       "  -o cloud=NAME    where hosts come from: %s (default: local)\n"
+	       "  -o state=DIR     records, logs and volumes (default: /var/lib/float)\n"
+	       "  -o machine=FILE  the machine image (default: found beside the program)\n"
+	       "  -o agent=FILE    the agent's layer over the machine image (likewise)\n"
+	       "  -o private       only the user who mounted may use the mount\n"
+	       "  -o fault=STEP:KIND  make a named step fail once, for tests; + separates several\n\n"
+	       "See floatfs(1), and README in the mount.\n",
+	       cloud_names());
+}

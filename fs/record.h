@@ -1,0 +1,87 @@
+/*
+ * What is kept of a job: one struct, one JSON file (STATE/jobs/SERIAL/record.json), one table of fields that
+ * writes and reads it. A record is plain data: copy it under the job's lock, write it outside.
+ */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "lib/error.h"
+
+enum { RECORD_VERSION = 1, RECORD_VOLUMES = 16, JOB_ID_SIZE = 65 };
+
+struct record_volume {
+	char id[64];       /* the provider's id: the serial in the guest; "" until it is made */
+	char mount[256];   /* where in the job */
+	int64_t size_gb;
+};
+
+/* The operation under way; name "" when there is none. */
+struct record_op {
+	char name[16];
+	int64_t step;          /* index into the operation's table */
+	int64_t undoing;
+	char type[32];         /* of the new host */
+	char market[16];
+	char host[64];         /* the new host; "" until it is made */
+	char address[64];
+	int64_t host_serial;
+	char token[65];        /* of the new host's create */
+	char secret[65];       /* its enrolment */
+	int64_t host_since_ns;
+	int64_t began_ns;
+	char process_volume[64];
+	int64_t granted;       /* the epoch of the frozen section; 0: none yet */
+	int64_t committed;     /* the new host is the job's: `host` is the old one */
+	int64_t suspended;     /* neither host could take it: the process volume is kept */
+	int64_t freeze_ns, dumped_ns, thaw_ns;
+	char reason[512];      /* why it is being undone */
+};
+
+struct record {
+	int64_t version;
+	int64_t serial;
+	char id[JOB_ID_SIZE];
+	int64_t uid, gid;
+	char user[64];
+	char status[24];       /* one of float-cli's state names; Draft before start */
+	char name[128];
+	char image[65];
+	char digest[72];       /* sha256:… */
+	char instance[32];     /* the type that it runs on */
+	char market[16];       /* Spot, OnDemand */
+	char zone[32];
+	char host[64];         /* "" while it has none */
+	char address[64];
+	int64_t host_serial;
+	int64_t host_since_ns;
+	char container[32];
+	char target[128];      /* the last accepted write to migrate, as it was written */
+	char policy_market[16];
+	char work_volume[64];
+	struct record_volume volumes[RECORD_VOLUMES];
+	int64_t volume_count;
+	int64_t epoch;
+	int64_t submit_ns, start_ns, end_ns;
+	int64_t exit_known, exit_code, exit_signal;
+	int64_t cancel;        /* a cancel was accepted */
+	int64_t lost;          /* its host is gone, for the reason in `reason` */
+	int64_t freeze_us;     /* of the last migration */
+	int64_t migrations;
+	int64_t memory_bytes;
+	int64_t cost_microusd; /* of the hosts given back */
+	char reason[512];      /* why it failed */
+	struct record_op op;
+};
+
+/* Write it durably. */
+int record_save(const char *path, const struct record *record, struct error *err);
+
+/* A newer version: -EPROTONOSUPPORT with a sentence. */
+int record_load(const char *path, struct record *record, struct error *err);
+
+/* Copy text into a member array, cut to fit. */
+#define record_set(member, text) record_set_text((member), sizeof(member), (text))
+void record_set_text(char *member, size_t size, const char *text);

@@ -1,0 +1,30 @@
+/*
+ * A draft's settings: ordinary small text files, kept as files in STATE/jobs/SERIAL/settings/. FUSE reads and
+ * writes them as such; `start` reads them through the functions here. After start they no longer change.
+ */
+#pragma once
+
+#include "fs/job.h"
+
+enum { SETTING_LIMIT = 1 << 20, SETTING_SCRIPT_LIMIT = 4 << 20 };
+
+/* The settings' names, NULL-terminated. */
+extern const char *const settings_names[];
+
+/* The job's directory with its empty settings. */
+int settings_create(struct job *job, struct error *err);
+
+char *settings_path(struct job *job, const char *name); /* caller frees */
+
+/* One value, trimmed of white space at its ends; caller frees. */
+int settings_read_value(struct job *job, const char *name, char **value, struct error *err);
+
+/* A list, one entry a line, empty lines and # comments left out; NULL-terminated. */
+int settings_read_lines(struct job *job, const char *name, char ***lines, size_t *count, struct error *err);
+void settings_free_lines(char **lines);
+
+static inline void settings_cleanup_lines_(char ***lines)
+{
+	settings_free_lines(*lines);
+}
+#define autolines __attribute__((cleanup(settings_cleanup_lines_)))

@@ -1,0 +1,203 @@
+#include "fs/submit.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "fs/events.h"
+#include "fs/images.h"
+#include "fs/op.h"
+#include "fs/op_host.h"
+#include "fs/settings.h"
+#include "fs/spec.h"
+#include "lib/cleanup.h"
+#include "lib/clock.h"
+#include "lib/file.h"
+
+/* What the settings make of the record. */
+struct submission {
+	struct job *job;
+	struct record record;
+	const struct cloud_type *type;
+	enum cloud_market market;
+};
+
+static int check_script(struct submission *submission, struct error *err)
+{
+	struct stat st;
+	autofree char *path = settings_path(submission->job, "script");
+	if (stat(path, &st) < 0)
+		return error_sys(err, errno, "the script cannot be read");
+	return st.st_size > 0 ? 0 : error_set(err, EINVAL, "script is empty: copy the job's program there");
+}
+
+static int check_image(struct submission *submission, struct error *err)
+{
+	autofree char *name = NULL;
+	struct image image;
+	int status = settings_read_value(submission->job, "image", &name, err);
+	if (status < 0)
+		return status;
+	if (!*name)
+		return error_set(err, EINVAL, "image is empty: write a name from the directory images");
+	if (images_find(submission->job->fs, name, &image) < 0)
+		return error_set(err, ENOENT, "there is no image %.64s (see the directory images)", name);
+	if (strcmp(image.status, "ready"))
+		return error_set(err, EINVAL, "the image %s is not ready: its status is %.200s", name, image.status);
+	record_set(submission->record.image, image.name);
+	record_set(submission->record.digest, image.digest);
+	return 0;
+}
+
+static int check_instance(struct submission *submission, struct error *err)
+{
+	autofree char *text = NULL;
+	struct spec_target target;
+	struct floatfs *fs = submission->job->fs;
+	int status = settings_read_value(submission->job, "instance", &text, err);
+	if (status < 0)
+		return status;
+	if (!*text)
+		return error_set(err, EINVAL, "instance is empty: write an instance type, or cpu=2 mem=4");
+	status = spec_parse_target(text, &target, err);
+	if (status == 0)
+		status = spec_resolve_target(&target, fs->ops, fs->cloud, &submission->type, err);
+	if (status == 0)
+		record_set(submission->record.instance, submission->type->name);
+	return status;
+}
+
+static int check_name(struct submission *submission, struct error *err)
+{
+	autofree char *name = NULL;
+	int status = settings_read_value(submission->job, "name", &name, err);
+	if (status < 0)
+		return status;
+	if (strlen(name) >= sizeof(submission->record.name))
+		return error_set(err, EINVAL, "name is longer than %zu bytes", sizeof(submission->record.name) - 1);
+	record_set(submission->record.name, name);
+	return 0;
+}
+
+static int check_environment(struct submission *submission, struct error *err)
+{
+	autolines char **lines = NULL;
+	size_t count;
+	int status = settings_read_lines(submission->job, "env", &lines, &count, err);
+	for (size_t i = 0; status == 0 && i < count; i++)
+		status = spec_check_environment(lines[i], err);
+	return status;
+}
+
+static int check_volumes(struct submission *submission, struct error *err)
+{
+	autolines char **lines = NULL;
+	size_t count;
+	struct record *record = &submission->record;
+	int status = settings_read_lines(submission->job, "volumes", &lines, &count, err);
+	if (status < 0)
+		return status;
+	if (count > RECORD_VOLUMES)
+		return error_set(err, EINVAL, "a job has at most %d data volumes", RECORD_VOLUMES);
+	record->volume_count = 0;
+	for (size_t i = 0; i < count; i++) {
+		struct record_volume *volume = &record->volumes[i];
+		status = spec_parse_volume(lines[i], volume, err);
+		if (status < 0)
+			return status;
+		for (size_t j = 0; j < i; j++)
+			if (!strcmp(record->volumes[j].mount, volume->mount))
+				return error_set(err, EINVAL, "volumes: %s is there twice", volume->mount);
+		record->volume_count++;
+	}
+	return 0;
+}
+
+static int check_policy(struct submission *submission, struct error *err)
+{
+	autolines char **lines = NULL;
+	size_t count;
+	submission->market = CLOUD_SPOT;
+	int status = settings_read_lines(submission->job, "policy", &lines, &count, err);
+	for (size_t i = 0; status == 0 && i < count; i++) {
+		char *value = lines[i] + strcspn(lines[i], " ");
+		if (*value)
+			*value++ = '\0';
+		if (strcmp(lines[i], "vmPolicy"))
+			return error_set(err, EINVAL, "policy %.40s: only vmPolicy is known", lines[i]);
+		status = spec_parse_vm_policy(value + strspn(value, " "), &submission->market, err);
+	}
+	record_set(submission->record.policy_market, cloud_market_name(submission->market));
+	return status;
+}
+
+static int check_arguments(struct submission *submission, struct error *err)
+{
+	autolines char **lines = NULL;
+	size_t count;
+	return settings_read_lines(submission->job, "args", &lines, &count, err);
+}
+
+static int check_tags(struct submission *submission, struct error *err)
+{
+	autolines char **lines = NULL;
+	size_t count;
+	return settings_read_lines(submission->job, "tags", &lines, &count, err);
+}
+
+static int (*const checks[])(struct submission *submission, struct error *err) = {
+	check_script,  check_image,     check_instance, check_name, check_environment,
+	check_volumes, check_arguments, check_tags,     check_policy,
+};
+
+/* Every wrong setting has its sentence, parted by semicolons; the errno is the first one's. */
+static int check_all(struct submission *submission, struct error *err)
+{
+	int first = 0;
+	char text[2048] = "";
+	for (size_t i = 0; i < array_length(checks); i++) {
+		struct error one = { 0 };
+		int status = checks[i](submission, &one);
+		if (status == 0)
+			continue;
+		first = first ? first : status;
+		size_t used = strlen(text);
+		snprintf(text + used, sizeof(text) - used, "%s%s", used ? "; " : "", one.text);
+	}
+	return first ? error_set(err, -first, "%s", text) : 0;
+}
+
+int submit_job(struct job *job, struct error *err)
+{
+	struct submission submission = { .job = job };
+	job_snapshot(job, &submission.record);
+	if (!job_is_draft(&submission.record))
+		return error_set(err, EOPNOTSUPP, "job %s was started already: its status is %s", submission.record.id,
+				 submission.record.status);
+	int status = check_all(&submission, err);
+	if (status < 0)
+		return status;
+	struct record *record = &submission.record;
+	if (!record->name[0])
+		snprintf(record->name, sizeof(record->name), "%s-%s", record->image, submission.type->name);
+	record->submit_ns = clock_now_ns();
+	struct record_op op = { 0 };
+	op_host_plan(&op, submission.type, submission.market);
+
+	job_lock(job);
+	bool draft = job_is_draft(&job->record) && !job->operating;
+	struct record before = job->record;
+	if (draft)
+		job->record = *record;
+	job_unlock(job);
+	if (!draft)
+		return error_set(err, EBUSY, "job %s is being started", record->id);
+	status = op_begin(job, &op_start, &op, "Initializing", err);
+	if (status < 0) {
+		job_lock(job);
+		job->record = before;
+		job_unlock(job);
+		return status;
+	}
+	return 0;
+}

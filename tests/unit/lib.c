@@ -1,0 +1,124 @@
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "lib/cleanup.h"
+#include "lib/error.h"
+#include "lib/file.h"
+#include "lib/json.h"
+#include "lib/proc.h"
+
+static char directory[64];
+
+static void make_directory(void)
+{
+	strcpy(directory, "/tmp/floatfs-unit.XXXXXX");
+	cr_assert(mkdtemp(directory));
+}
+
+static void remove_directory(void)
+{
+	file_remove_tree(directory);
+}
+
+Test(error, sentences)
+{
+	struct error err = { 0 };
+	cr_expect_eq(error_set(&err, EINVAL, "wrong: %d", 7), -EINVAL);
+	cr_expect_eq(err.code, EINVAL);
+	cr_expect_str_eq(err.text, "wrong: 7");
+	cr_expect_eq(error_prefix(&err, "job %s: ", "x"), -EINVAL);
+	cr_expect(strstr(err.text, "job x") == err.text && strstr(err.text, "wrong: 7"), "%s", err.text);
+	cr_expect_eq(error_sys(&err, ENOENT, "cannot open %s", "f"), -ENOENT);
+	cr_expect(strstr(err.text, "cannot open f") && strstr(err.text, "No such file"), "%s", err.text);
+	cr_expect_eq(error_set(NULL, EIO, "nobody reads it"), -EIO);
+}
+
+Test(error, long_sentences_are_cut)
+{
+	struct error err = { 0 };
+	char text[2000];
+	memset(text, 'x', sizeof(text) - 1);
+	text[sizeof(text) - 1] = '\0';
+	error_set(&err, EIO, "%s", text);
+	cr_expect_lt(strlen(err.text), sizeof(err.text));
+	error_prefix(&err, "%s", "before ");
+	cr_expect_lt(strlen(err.text), sizeof(err.text));
+	cr_expect(strstr(err.text, "before ") == err.text);
+}
+
+Test(file, durable_write_and_read, .init = make_directory, .fini = remove_directory)
+{
+	autofree char *path = format_string("%s/file", directory);
+	autofree char *data = NULL;
+	size_t length;
+	cr_expect_eq(file_write_durable(path, "one\0two", 7, 0600), 0);
+	cr_expect_eq(file_write_durable(path, "three", 5, 0640), 0);
+	cr_expect_eq(file_read(path, 100, &data, &length), 0);
+	cr_expect_eq(length, 5);
+	cr_expect_str_eq(data, "three");
+	struct stat stat_of;
+	cr_expect_eq(stat(path, &stat_of), 0);
+	cr_expect_eq(stat_of.st_mode & 0777, 0640);
+	char *too_long = NULL;
+	cr_expect_eq(file_read(path, 4, &too_long, NULL), -EFBIG);
+	cr_expect_eq(file_read("/no/such/file", 4, &too_long, NULL), -ENOENT);
+	autofree char *nowhere = format_string("%s/no/file", directory);
+	cr_expect_eq(file_write_durable(nowhere, "x", 1, 0600), -ENOENT);
+}
+
+Test(file, trees, .init = make_directory, .fini = remove_directory)
+{
+	autofree char *deep = format_string("%s/a/b/c", directory);
+	autofree char *top = format_string("%s/a", directory);
+	autofree char *link = format_string("%s/a/link", directory);
+	cr_expect_eq(file_make_directories(deep, 0755), 0);
+	cr_expect_eq(file_make_directories(deep, 0755), 0);
+	cr_expect_eq(symlink("/", link), 0);
+	cr_expect_eq(file_remove_tree(top), 0);
+	cr_expect(access(top, F_OK) < 0 && access("/tmp", F_OK) == 0);
+	cr_expect_eq(file_remove_tree(top), 0, "nothing there is success");
+}
+
+Test(json, is_not_trusted)
+{
+	struct error err = { 0 };
+	autojson json_object *object = NULL;
+	static const char text[] = "{\"s\": \"text\", \"n\": 5, \"b\": true, \"o\": {}, \"a\": []}";
+	cr_assert_eq(json_parse_object(text, strlen(text), &object, &err), 0, "%s", err.text);
+	cr_expect_str_eq(json_get_string(object, "s", "?"), "text");
+	cr_expect_str_eq(json_get_string(object, "n", "?"), "?");
+	cr_expect_str_eq(json_get_string(object, "none", "?"), "?");
+	cr_expect_eq(json_get_int(object, "n", -1), 5);
+	cr_expect_eq(json_get_int(object, "s", -1), -1);
+	cr_expect_eq(json_get_bool(object, "b", false), true);
+	cr_expect_eq(json_get_bool(object, "s", false), false);
+	cr_expect(json_get_object(object, "o") && !json_get_object(object, "a"));
+	cr_expect(json_get_array(object, "a") && !json_get_array(object, "o"));
+
+	static const char *const bad[] = { "", "[]", "5", "{", "{} {}", "{\"a\": }", "null" };
+	for (size_t i = 0; i < array_length(bad); i++) {
+		json_object *none = NULL;
+		cr_expect_lt(json_parse_object(bad[i], strlen(bad[i]), &none, &err), 0, "%s", bad[i]);
+	}
+}
+
+Test(proc, runs_programs)
+{
+	struct error err = { 0 };
+	autofree char *output = NULL;
+	cr_expect_eq(proc_run_simple(&err, "true"), 0);
+	cr_expect_eq(proc_run_simple(&err, "sh", "-c", "echo the reason >&2; exit 3"), -EIO);
+	cr_expect(strstr(err.text, "the reason"), "%s", err.text);
+	cr_expect_lt(proc_run_simple(&err, "no-such-program"), 0);
+	const char *const sleeping[] = { "sleep", "100", NULL };
+	struct proc_options options = { .timeout_ms = 100 };
+	cr_expect_eq(proc_run(sleeping, &options, &err), -ETIMEDOUT);
+	const char *const talking[] = { "sh", "-c", "echo hello; echo $NAME", NULL };
+	const char *const environment[] = { "NAME=value", NULL };
+	struct proc_options captured = { .output = &output, .environment = environment };
+	cr_expect_eq(proc_run(talking, &captured, &err), 0);
+	cr_expect_str_eq(output, "hello\nvalue\n");
+}
