@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -18,12 +19,13 @@
 #include "lib/log.h"
 #include "lib/proc.h"
 
-enum { WORDS_MAX = 48 + 2 * LAYOUT_BINDS_MAX, LOG_LIMIT = 16 << 20 };
+enum { WORDS_MAX = 48 + 2 * LAYOUT_BINDS_MAX, LOG_LIMIT = 16 << 20, CHECK_TIMEOUT_MS = 10000 };
 
 /* criu's pipes for pages: larger than any of them. */
 #define PIPE_MAX_SIZE "1073741824"
 /* A deleted file that the job holds open goes into the image up to this size. */
-#define GHOST_LIMIT "1073741824"
+#define GHOST_LIMIT   "1073741824"
+#define FEATURE_CACHE "/run/criu.kdat"
 
 /* A command line; owned words are freed with it. */
 struct words {
@@ -61,9 +63,18 @@ static int64_t realtime_ns(void)
 
 void criu_prepare_host(void)
 {
+	struct proc_options options = { .timeout_ms = CHECK_TIMEOUT_MS };
+	struct error err = { 0 };
 	int status = file_write("/proc/sys/fs/pipe-max-size", PIPE_MAX_SIZE);
 	if (status < 0)
 		log_info("fs.pipe-max-size stays as it is: %s", strerror(-status));
+	/*
+	 * criu tries out the kernel's features at its first run and keeps what it found here: not inside a
+	 * freeze, and not disguised as the job's user. What `check` itself thinks of the kernel is of no use.
+	 */
+	if (access(FEATURE_CACHE, F_OK) < 0 &&
+	    proc_run((const char *const[]){ "criu", "check", NULL }, &options, &err) < 0)
+		log_info("criu check: %s", err.text);
 }
 
 /* What both commands have in common; action is the first word. */
@@ -95,19 +106,40 @@ static int explain(const struct layout *layout, const char *action, int status, 
 	char reason[300];
 	autofree char *path = format_string("%s/process/%s.log", layout->directory, action);
 	autofree char *text = NULL;
-	if (status == -ETIMEDOUT || status == -ENOENT)
-		return error_prefix(err, "%s: ", what);
+	if (status == -ETIMEDOUT)
+		return error_set(err, ETIMEDOUT, "%s: it did not end within its time limit", what);
+	/* No log: it could not even be run, and err says why. */
 	if (file_read(path, LOG_LIMIT, &text, NULL) < 0)
 		return error_prefix(err, "%s: ", what);
+	/* The volume is unmounted next: the whole log stays beside it on the host. */
+	autofree char *kept = format_string("%s/criu-%s.log", layout->directory, action);
+	if (file_write_durable(kept, text, strlen(text), 0600) == 0)
+		log_info("%s: criu's log is kept in %s", what, kept);
 	criu_reason(text, reason, sizeof(reason));
 	return error_set(err, EIO, "%s: %s", what, reason);
 }
 
 /* ---- dump ---- */
 
-static int join_cgroup_namespace(void *context)
+struct disguise {
+	int cgroup_namespace;
+	uid_t uid;
+	gid_t gid;
+};
+
+/*
+ * criu asks prlimit(2) about the tasks, which takes their own real user and group, or CAP_SYS_RESOURCE: root
+ * of a machine that is itself a container does not have that. All of a job's tasks are its user's, unless
+ * that is root.
+ */
+static int disguise(void *context)
 {
-	return setns(*(int *)context, CLONE_NEWCGROUP) < 0 ? -errno : 0;
+	const struct disguise *as = context;
+	if (setns(as->cgroup_namespace, CLONE_NEWCGROUP) < 0)
+		return -errno;
+	if (syscall(SYS_setresgid, as->gid, 0, 0) < 0 || syscall(SYS_setresuid, as->uid, 0, 0) < 0)
+		return -errno;
+	return 0;
 }
 
 /* Do the tasks run on after criu let go of them? criu resumes them itself, also when it is killed: they were
@@ -160,10 +192,11 @@ int criu_dump(const struct layout *layout, pid_t pid, int timeout_ms, int64_t *f
 	autoclose int fd = open(namespace, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return error_sys(err, errno, "cannot open %s", namespace);
+	struct disguise as = { fd, layout->spec->uid, layout->spec->gid };
 	struct proc_options options = {
 		.timeout_ms = timeout_ms > 0 ? timeout_ms : 1,
-		.setup = join_cgroup_namespace,
-		.setup_context = &fd,
+		.setup = disguise,
+		.setup_context = &as,
 	};
 	*freeze_ns = realtime_ns();
 	status = proc_run((const char *const *)words.word, &options, err);
@@ -261,12 +294,13 @@ static const struct {
 	{ "cpu: ", "the CPU of the other host lacks something that the job's has" },
 	{ "CPU instruction capabilities do not match",
 	  "the CPU of the other host lacks something that the job's has" },
-	{ "no such process", "the job ended" },
+	{ "Can't get rlimit",
+	  "a process of the job runs as another user, and this host may not ask for its limits" },
 };
 
 /* Said at level error, but harmless. */
-static const char *const harmless[] = { "RLIMIT_NOFILE", "Dumping FAILED", "Restoring FAILED",
-					"Unable to open the log" };
+static const char *const harmless[] = { "RLIMIT_NOFILE", "Unable to create tun", "Dumping FAILED",
+					"Restoring FAILED", "Unable to open the log" };
 
 static bool mentions(const char *line, const char *const *words, size_t count)
 {

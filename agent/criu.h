@@ -27,5 +27,6 @@ int criu_restore(const struct layout *layout, int timeout_ms, pid_t *pid, int64_
 /* One plain sentence out of criu's log; size > 0. */
 void criu_reason(const char *log, char *sentence, size_t size);
 
-/* Lift what criu needs lifted on the host: once, when the agent starts. */
+/* What criu needs to find on the host, before the first job is frozen. The caller has a loopback device that
+ * is up. */
 void criu_prepare_host(void);

@@ -156,7 +156,8 @@ static int dump(struct frozen *frozen, struct error *err)
 	if (status < 0) {
 		/* Whatever was answered, what counts is whether the tasks are there. */
 		autojson json_object *now = NULL;
-		frozen->gone = keeper_call(frozen->layout->directory, "state", NULL, KEEPER_MARGIN_MS, &now, NULL) == 0 &&
+		frozen->gone = keeper_call(frozen->layout->directory, "state", NULL, KEEPER_MARGIN_MS, &now,
+					   NULL) == 0 &&
 			       json_get_int(now, "pid", 0) == 0 && !json_get_object(now, "exit");
 		return status;
 	}

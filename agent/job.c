@@ -12,7 +12,6 @@
 #include <unistd.h>
 
 #include "agent/cgroup.h"
-#include "agent/criu.h"
 #include "agent/frozen.h"
 #include "agent/keeper_client.h"
 #include "agent/layout.h"
@@ -960,7 +959,6 @@ struct jobs *jobs_open(const char *host_id, struct error *err)
 		error_sys(err, -status, "cannot make " JOBS_DIRECTORY);
 		return NULL;
 	}
-	criu_prepare_host();
 	struct jobs *jobs = calloc(1, sizeof(*jobs));
 	if (!jobs)
 		abort();

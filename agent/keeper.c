@@ -464,8 +464,10 @@ static int come_up(struct keeper *keeper, struct error *err)
 	status = set_signals(&keeper->signals, err);
 	if (status == 0)
 		status = enter_network(keeper->spec, err);
-	if (status == 0)
+	if (status == 0) {
+		criu_prepare_host();
 		status = jobfs_start(&config, &keeper->fs, err);
+	}
 	return status == 0 ? listen_at(keeper->directory, &keeper->listener, err) : status;
 }
 

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 
 #include "agent/logdir.h"
 #include "lib/cleanup.h"
@@ -22,7 +23,9 @@ enum {
 	WATCH_LIMIT =
 	    512, /* directories of one job; those beyond are seen by the stream's look each second */
 	LOST_LIMIT = 1000, /* watches that the kernel dropped: the library remembers them for ever */
-	EVENTS_AT_ONCE = 1024,
+	WALK_PACE = 4,     /* walking for new directories takes at most a fifth of the time */
+	WALK_WAIT_NS =
+	    2000000, /* a pause that is waited for; a longer one ends with the next event or second */
 	WATCH_EVENTS = IN_MODIFY | IN_ATTRIB | IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO |
 		       IN_ONLYDIR | IN_EXCL_UNLINK,
 };
@@ -34,6 +37,7 @@ struct log_root {
 	bool stop;            /* atomic: set while somebody wants `busy` to close it */
 	bool wanted, watched; /* by the watcher */
 	bool walk;            /* watcher's own: directories came or went */
+	int64_t walk_at_ns;   /* watcher's own: not before */
 	bool touched;         /* watcher's own: to be rung */
 	int users;            /* who has a pointer to it without the lock */
 	pthread_mutex_t busy; /* also guards directory; taken after `lock` where both are held */
@@ -61,6 +65,13 @@ struct logs {
 	size_t lost;
 	uint64_t spelling;
 };
+
+static int64_t monotonic_ns(void)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
 
 static void wake_watcher(struct logs *logs)
 {
@@ -206,8 +217,10 @@ static void note_event(struct logs *logs, const struct inotify_event *event)
 /* What others asked for, and what the events brought, for one directory. Called and returns with the lock. */
 static void attend(struct logs *logs, struct log_root *root)
 {
-	bool walk = root->walk || !root->watched, touched = root->touched;
-	root->walk = root->touched = false;
+	bool touched = root->touched;
+	int64_t early = root->watched ? root->walk_at_ns - monotonic_ns() : 0;
+	bool walk = (!root->watched || root->walk) && early < WALK_WAIT_NS;
+	root->touched = false;
 	if (root->watched && !root->wanted) {
 		unwatch_tree(logs, root);
 		root->watched = false;
@@ -220,10 +233,16 @@ static void attend(struct logs *logs, struct log_root *root)
 	root->watched = true;
 	pthread_mutex_unlock(&logs->lock);
 	if (walk) {
+		if (early > 0)
+			nanosleep(&(struct timespec){ .tv_nsec = early }, NULL);
+		int64_t before = monotonic_ns();
+		root->walk = false;
 		pthread_mutex_lock(&root->busy);
 		if (!__atomic_load_n(&root->stop, __ATOMIC_RELAXED))
 			watch_tree(logs, root);
 		pthread_mutex_unlock(&root->busy);
+		int64_t after = monotonic_ns();
+		root->walk_at_ns = after + (after - before) * WALK_PACE;
 	}
 	logs->ring(logs->context, root->id);
 	pthread_mutex_lock(&logs->lock);
@@ -268,11 +287,8 @@ static void *watcher_main(void *argument)
 			restart_library(logs);
 			continue;
 		}
+		/* Whole seconds; 0 is for ever in one version of the library and at once in another. */
 		struct inotify_event *event = inotifytools_next_event(1);
-		for (int i = 0; event && i < EVENTS_AT_ONCE; i++) {
-			note_event(logs, event);
-			event = inotifytools_next_event(0);
-		}
 		if (event)
 			note_event(logs, event);
 	}

@@ -179,7 +179,9 @@ json_object *values_describe_job(struct job *job)
 	add_text(info, "instance", record.instance);
 	if (type) {
 		json_set_int(info, "cpus", type->cpus);
-		json_object_object_add(info, "memoryGiB", json_object_new_double(type->memory_mib / 1024.0));
+		char gib[32];
+		snprintf(gib, sizeof(gib), "%g", type->memory_mib / 1024.0);
+		json_object_object_add(info, "memoryGiB", json_object_new_double_s(type->memory_mib / 1024.0, gib));
 	}
 	add_text(info, "zone", record.zone);
 	add_text(info, "market", record.market);

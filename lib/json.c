@@ -23,7 +23,10 @@ int json_parse_object(const char *text, size_t length, json_object **object, str
 	if (status != json_tokener_success)
 		return error_set(err, EBADMSG, "not valid JSON: %s",
 				 status == json_tokener_continue ? "it ends too early" : json_tokener_error_desc(status));
-	if (strspn(text + end, " \t\r\n") != length - end)
+	/* text need not end with a NUL. */
+	while (end < length && (text[end] == ' ' || text[end] == '\t' || text[end] == '\r' || text[end] == '\n'))
+		end++;
+	if (end != length)
 		return error_set(err, EBADMSG, "not valid JSON: something follows the object");
 	if (!json_object_is_type(parsed, json_type_object))
 		return error_set(err, EBADMSG, "not a JSON object");

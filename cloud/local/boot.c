@@ -177,8 +177,7 @@ static int mount_cgroups(json_object *groups, struct error *err)
 /* What no host needs and what would reach the machine itself. */
 static int drop_capabilities(struct error *err)
 {
-	static const int dropped[] = { CAP_SYS_MODULE, CAP_SYS_RAWIO, CAP_SYS_TIME, CAP_MAC_ADMIN,
-				       CAP_MAC_OVERRIDE };
+	static const int dropped[] = { CAP_SYS_MODULE, CAP_SYS_RAWIO, CAP_MAC_ADMIN, CAP_MAC_OVERRIDE };
 	for (size_t i = 0; i < array_length(dropped); i++)
 		if (prctl(PR_CAPBSET_DROP, dropped[i], 0, 0, 0) < 0)
 			return error_sys(err, errno, "cannot drop a capability");

@@ -38,7 +38,9 @@ test_exit_code_3() {
 }
 
 test_killed_by_a_signal() {
-	submit <<<$'#!/bin/sh\nkill -9 $$'
+	submit <<<$'#!/bin/sh\necho up\nsleep 1000'
+	wait_line "$dir/output" up
+	echo 'signal KILL' >"$dir/ctl"
 	wait_end
 	assert_equal 137 "$code" wait
 	assert_equal FailToComplete "$(<"$dir/status")" status

@@ -39,7 +39,7 @@ is_served_or_gone() {
 }
 
 is_mounted() {
-	grep -q " $MOUNT fuse" /proc/self/mountinfo
+	grep -q " $MOUNT fuse" /proc/self/mounts
 }
 
 is_served() {
@@ -290,7 +290,7 @@ hosts_processes() {
 	done | tr ' ' '\n' | grep . || true
 	while read -r record; do
 		pid=$(sed -n 's/.*"init": *\([0-9]*\).*/\1/p' "$record")
-		[[ $(tr '\0' ' ' <"/proc/${pid:-none}/cmdline" 2>/dev/null) != float-init* ]] || echo "$pid"
+		[[ $(cat "/proc/${pid:-none}/comm" 2>/dev/null) != float-init ]] || echo "$pid"
 	done < <(find "$STATE" -xdev -name running.json 2>/dev/null)
 }
 
@@ -299,7 +299,7 @@ daemons_processes() {
 	local other
 	for other in /proc/[0-9]*; do
 		[[ ${other#/proc/} != "$$" && ${other#/proc/} != "$BASHPID" ]] || continue
-		tr '\0' ' ' <"$other/cmdline" 2>/dev/null | grep -qF "$DIR/" || continue
+		grep -qaF "$DIR/" "$other/cmdline" 2>/dev/null || continue
 		echo "${other#/proc/}"
 	done
 	return 0

@@ -125,7 +125,7 @@ test_by_mount() {
 	is_served || fail "it is not mounted"
 	daemon_by_name
 	assert_equal small "$(ls "$MOUNT/images")" images
-	grep -q " $MOUNT fuse.floatfs " /proc/self/mountinfo || fail "it has another type: $(grep " $MOUNT " /proc/self/mountinfo)"
+	grep -q " $MOUNT fuse.floatfs " /proc/self/mounts || fail "it has another type: $(grep " $MOUNT " /proc/self/mounts)"
 	stop_daemon
 }
 

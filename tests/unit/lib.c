@@ -98,6 +98,11 @@ Test(json, is_not_trusted)
 	cr_expect(json_get_object(object, "o") && !json_get_object(object, "a"));
 	cr_expect(json_get_array(object, "a") && !json_get_array(object, "o"));
 
+	/* Only so many bytes count, whatever follows. */
+	json_object *first = NULL;
+	cr_expect_eq(json_parse_object("{}\n{}", 3, &first, &err), 0, "%s", err.text);
+	json_object_put(first);
+
 	static const char *const bad[] = { "", "[]", "5", "{", "{} {}", "{\"a\": }", "null" };
 	for (size_t i = 0; i < array_length(bad); i++) {
 		json_object *none = NULL;
