@@ -110,7 +110,7 @@ lint:
 
 # The same names on Debian 12 and 13: to build, to make the images, to run.
 DEPS := gcc libc6-dev make pkg-config libfuse3-dev fuse3 libcurl4-gnutls-dev libgnutls28-dev libjson-c-dev \
-	libmicrohttpd-dev libseccomp-dev libinotifytools0-dev mmdebstrap squashfs-tools ca-certificates iproute2 procps
+	libmicrohttpd-dev libseccomp-dev libinotifytools0-dev mmdebstrap squashfs-tools squashfs-tools-ng ca-certificates iproute2 procps
 CHECK_DEPS := clang clang-format cppcheck shellcheck libcriterion-dev busybox curl openssl
 
 deps:

@@ -96,25 +96,23 @@ static void add_common(struct words *words, const struct layout *layout, const c
 	add_words(words, flags);
 	add_word(words, format_string("--images-dir"));
 	add_word(words, layout_path(layout, "process/image"));
+	/* Not on the volume: when that is full, its log is what says so. */
 	add_word(words, format_string("--log-file"));
-	add_word(words, format_string("%s/process/%s.log", layout->directory, action));
+	add_word(words, format_string("%s/criu-%s.log", layout->directory, action));
 }
 
 static int explain(const struct layout *layout, const char *action, int status, const char *what,
 		   struct error *err)
 {
 	char reason[300];
-	autofree char *path = format_string("%s/process/%s.log", layout->directory, action);
+	autofree char *path = format_string("%s/criu-%s.log", layout->directory, action);
 	autofree char *text = NULL;
 	if (status == -ETIMEDOUT)
 		return error_set(err, ETIMEDOUT, "%s: it did not end within its time limit", what);
 	/* No log: it could not even be run, and err says why. */
 	if (file_read(path, LOG_LIMIT, &text, NULL) < 0)
 		return error_prefix(err, "%s: ", what);
-	/* The volume is unmounted next: the whole log stays beside it on the host. */
-	autofree char *kept = format_string("%s/criu-%s.log", layout->directory, action);
-	if (file_write_durable(kept, text, strlen(text), 0600) == 0)
-		log_info("%s: criu's log is kept in %s", what, kept);
+	log_info("%s: criu's log is kept in %s", what, path);
 	criu_reason(text, reason, sizeof(reason));
 	return error_set(err, EIO, "%s: %s", what, reason);
 }
@@ -166,7 +164,7 @@ int criu_dump(const struct layout *layout, pid_t pid, int timeout_ms, int64_t *f
 {
 	autowords struct words words = { 0 };
 	autofree char *image = layout_path(layout, "process/image");
-	autofree char *log = layout_path(layout, "process/dump.log");
+	autofree char *log = layout_path(layout, "criu-dump.log");
 	int status = file_remove_tree(image);
 	if (status == 0)
 		status = file_make_directories(image, 0700);
@@ -235,8 +233,7 @@ static void kill_leftovers(void)
 int criu_restore(const struct layout *layout, int timeout_ms, pid_t *pid, int64_t *thaw_ns, struct error *err)
 {
 	autowords struct words words = { 0 };
-	autofree char *pidfile = layout_path(layout, "pid"),
-		      *log = layout_path(layout, "process/restore.log");
+	autofree char *pidfile = layout_path(layout, "pid"), *log = layout_path(layout, "criu-restore.log");
 	static const char *const flags[] = { "--restore-detached", "--restore-sibling", NULL };
 	unlink(pidfile);
 	unlink(log);
@@ -294,6 +291,8 @@ static const struct {
 	{ "cpu: ", "the CPU of the other host lacks something that the job's has" },
 	{ "CPU instruction capabilities do not match",
 	  "the CPU of the other host lacks something that the job's has" },
+	{ "Can't get 1:16 opt",
+	  "the job has a network socket open, which this criu cannot carry on this kernel" },
 	{ "Can't get rlimit",
 	  "a process of the job runs as another user, and this host may not ask for its limits" },
 };

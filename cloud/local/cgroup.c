@@ -199,7 +199,7 @@ static int set_limits(const struct cgroups *cgroups, const char *group, const st
 	return 0;
 }
 
-int cgroup_create(const struct cgroups *cgroups, const char *parent, const char *name,
+int host_cgroup_create(const struct cgroups *cgroups, const char *parent, const char *name,
 		  const struct limits *limits, struct error *err)
 {
 	autofree char *group = format_string("%s/%s", parent, name);
@@ -240,7 +240,7 @@ static int remove_groups(const char *path)
 	return rmdir(path) < 0 && errno != ENOENT ? -errno : 0;
 }
 
-int cgroup_remove(const struct cgroups *cgroups, const char *group)
+int host_cgroup_remove(const struct cgroups *cgroups, const char *group)
 {
 	int result = 0;
 	for (size_t i = 0; i < cgroups->count; i++) {
@@ -257,7 +257,7 @@ int cgroup_remove(const struct cgroups *cgroups, const char *group)
 	return result;
 }
 
-json_object *cgroup_describe(const struct cgroups *cgroups, const char *group)
+json_object *host_cgroup_describe(const struct cgroups *cgroups, const char *group)
 {
 	bool beside_v1 = false;
 	for (size_t i = 0; i < cgroups->count; i++)
@@ -279,7 +279,7 @@ json_object *cgroup_describe(const struct cgroups *cgroups, const char *group)
 	return list;
 }
 
-char *cgroup_monitor(const struct cgroups *cgroups, const char *parent)
+char *host_cgroup_monitor(const struct cgroups *cgroups, const char *parent)
 {
 	for (size_t i = 0; i < cgroups->count; i++) {
 		if (!cgroups->hierarchies[i].v2)

@@ -152,8 +152,8 @@ static int write_boot(struct cloud *cloud, const struct local_host *host, int ma
 	json_set_string(boot, "agent", agent_device);
 	json_set_string(boot, "interface", interface);
 	json_set_string(boot, "address", host->is.address);
-	json_object_object_add(boot, "cgroups", cgroup_describe(cloud->cgroups, group));
-	autofree char *monitor = cgroup_monitor(cloud->cgroups, cloud->group);
+	json_object_object_add(boot, "cgroups", host_cgroup_describe(cloud->cgroups, group));
+	autofree char *monitor = host_cgroup_monitor(cloud->cgroups, cloud->group);
 	json_set_string(boot, "monitor_cgroup", monitor);
 	autofree char *path = host_path(cloud, host, "boot.json");
 	if (json_object_to_file_ext(path, boot, JSON_C_TO_STRING_PLAIN) < 0)
@@ -179,7 +179,7 @@ static int make_host(struct cloud *cloud, struct local_host *host, const struct 
 		status = write_root(cloud, host, spec->enrolment, err);
 	struct limits limits = limits_of(spec->type);
 	if (status == 0)
-		status = cgroup_create(cloud->cgroups, cloud->group, host->is.id, &limits, err);
+		status = host_cgroup_create(cloud->cgroups, cloud->group, host->is.id, &limits, err);
 	if (status == 0)
 		status = write_boot(cloud, host, machine, agent, err);
 	if (status < 0)
@@ -227,7 +227,7 @@ static int unmake_host(struct cloud *cloud, struct local_host *host, struct erro
 	if (status == 0)
 		status = devices_status;
 	autofree char *group = format_string("%s/%s", cloud->group, host->is.id);
-	int group_status = cgroup_remove(cloud->cgroups, group);
+	int group_status = host_cgroup_remove(cloud->cgroups, group);
 	if (group_status < 0 && status == 0)
 		status = error_sys(err, -group_status, "cannot remove the control group %s", group);
 	if (status < 0)

@@ -201,7 +201,7 @@ static void local_close(struct cloud *cloud)
 					    volume->is.id);
 		if (net_remove(NET_BRIDGE, &err) < 0)
 			log_warning("%s", err.text);
-		if (cgroup_remove(cloud->cgroups, cloud->group) < 0)
+		if (host_cgroup_remove(cloud->cgroups, cloud->group) < 0)
 			log_warning("cannot remove the control group %s", cloud->group);
 	}
 	free_cloud(cloud);

@@ -27,6 +27,7 @@ daemon_options() {
 }
 
 start_daemon() { # [OPTION=VALUE,...]: in the foreground of a background process, its log in $DAEMON_LOG
+	! is_mounted || fail "something is mounted there already"
 	# In a session of its own: it outlives the test that started it.
 	setsid "$B/floatfs" -f -o "$(daemon_options "${1:-}")" "$MOUNT" >>"$DAEMON_LOG" 2>&1 </dev/null &
 	echo "$!" >"$DIR/daemon.pid"
@@ -93,7 +94,9 @@ assert_refused() { # ERRNO FILE TEXT [SENTENCE-PATTERN]
 	EACCES) text='Permission denied' ;;
 	*) fail "no such errno: $1" ;;
 	esac
-	if message=$( { LC_ALL=C printf '%s\n' "$3" >"$file"; } 2>&1); then
+	# bash's printf would write each line by itself.
+	printf '%s\n' "$3" >"$DIR/command"
+	if message=$(LC_ALL=C dd if="$DIR/command" of="$file" bs=64k conv=notrunc status=none 2>&1); then
 		fail "'$3' was accepted by $file"
 	fi
 	assert_match "*$text*" "$message" "errno of '$3' to $file"
@@ -254,7 +257,7 @@ forget_jobs() { # cancels and forgets every job; no host may be left then
 	local dir path
 	is_mounted || return 0
 	for path in "$MOUNT"/jobs/*; do
-		[[ -d $path ]] && { printf 'cancel\n' >"$path/ctl"; } 2>/dev/null
+		[[ ! -d $path ]] || { printf 'cancel\n' >"$path/ctl"; } 2>/dev/null || true
 	done
 	for dir in "$MOUNT"/jobs/*; do
 		[[ ! -d $dir ]] || wait_for 30 rmdir "$dir" 2>/dev/null || {

@@ -102,9 +102,9 @@ sub/file" "$(float log ls -j "$job" | sort)" "log ls"
 
 test_stdin_is_not_read() {
 	submit_sleeper
-	yes | float show -j "$job" >/dev/null
-	yes | float list >/dev/null
-	yes | float cancel -j "$job"
+	float show -j "$job" < <(yes) >/dev/null
+	float list < <(yes) >/dev/null
+	float cancel -j "$job" < <(yes)
 	wait_end
 }
 
@@ -145,7 +145,7 @@ test_other_shells() {
 	local shell
 	submit_sleeper
 	for shell in dash bash 'busybox sh'; do
-		assert_equal "id: $job" "$($shell "$SHIM" show -j "$job" | head -n 1)" "show by $shell"
+		assert_equal "id: $job" "$($shell "$SHIM" show -j "$job" | sed -n 1p)" "show by $shell"
 		assert_equal 5 "$($shell "$SHIM" list | wc -l)" "lines of list by $shell"
 	done
 }

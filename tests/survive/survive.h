@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,7 +30,11 @@ static inline void survive_sleep_ms(long ms)
 
 static inline void survive_read_host(char *host, size_t size)
 {
-	ssize_t length = readlink("/float/jobs/self/host", host, size - 1);
+	ssize_t length;
+	/* A request to a FUSE file system can be interrupted by a signal. */
+	do
+		length = readlink("/float/jobs/self/host", host, size - 1);
+	while (length < 0 && errno == EINTR);
 	host[length < 0 ? 0 : length] = '\0';
 }
 

@@ -1,0 +1,127 @@
+#include "fs/mirror.h"
+
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "lib/cleanup.h"
+#include "lib/file.h"
+#include "lib/json.h"
+
+static char directory[64];
+static struct mirror *mirror;
+
+static void open_mirror(void)
+{
+	struct error err = { 0 };
+	snprintf(directory, sizeof(directory), "/tmp/float-unit-XXXXXX");
+	cr_assert_not_null(mkdtemp(directory));
+	cr_assert_eq(mirror_open(directory, &mirror, &err), 0, "%s", err.text);
+}
+
+static void close_mirror(void)
+{
+	mirror_close(mirror);
+	file_remove_tree(directory);
+}
+
+TestSuite(mirror, .init = open_mirror, .fini = close_mirror);
+
+static int set_names(const char *text)
+{
+	autojson json_object *object = NULL;
+	struct error err = { 0 };
+	cr_assert_eq(json_parse_object(text, strlen(text), &object, &err), 0, "%s", err.text);
+	return mirror_set_names(mirror, json_get_array(object, "names"), &err);
+}
+
+#define TWO_NAMES                                                                                             \
+	"{\"names\": [{\"path\": \"output\", \"generation\": 257, \"type\": \"file\", \"mode\": 420},"          \
+	"{\"path\": \"stdout.autosave\", \"generation\": 257, \"type\": \"file\", \"mode\": 420},"              \
+	"{\"path\": \"sub\", \"generation\": 258, \"type\": \"directory\", \"mode\": 493},"                     \
+	"{\"path\": \"sub/x\", \"generation\": 259, \"type\": \"file\", \"mode\": 420}]}"
+
+Test(mirror, two_names_of_one_file_have_one_content)
+{
+	struct mirror_entry entry;
+	cr_assert_eq(set_names(TWO_NAMES), 0);
+	cr_assert_eq(mirror_append(mirror, 257, 0, "hello", 5, NULL), 0);
+	cr_assert_eq(mirror_find(mirror, "stdout.autosave", &entry), 0);
+	cr_expect_eq(entry.size, 5);
+	cr_expect_eq(entry.generation, 257);
+	cr_assert_eq(mirror_find(mirror, "output", &entry), 0);
+	cr_expect_eq(entry.size, 5);
+	cr_expect_eq(mirror_find(mirror, "x", &entry), -ENOENT);
+	cr_expect_eq(mirror_find(mirror, "sub/x", &entry), 0);
+}
+
+Test(mirror, data_out_of_order_is_refused)
+{
+	struct error err = { 0 };
+	cr_assert_eq(set_names(TWO_NAMES), 0);
+	cr_assert_eq(mirror_append(mirror, 257, 0, "hello", 5, NULL), 0);
+	cr_expect_eq(mirror_append(mirror, 257, 6, "x", 1, &err), -EBADMSG, "a hole");
+	cr_expect_eq(mirror_append(mirror, 257, 4, "x", 1, &err), -EBADMSG, "the same twice");
+	cr_expect_eq(mirror_append(mirror, 257, 5, "x", 1, &err), 0);
+	cr_assert_eq(mirror_truncate(mirror, 257, 2, &err), 0);
+	cr_expect_eq(mirror_append(mirror, 257, 2, "x", 1, &err), 0);
+}
+
+Test(mirror, is_the_same_when_opened_again)
+{
+	struct mirror_entry entry;
+	char text[8] = "";
+	cr_assert_eq(set_names(TWO_NAMES), 0);
+	cr_assert_eq(mirror_append(mirror, 259, 0, "kept", 4, NULL), 0);
+	mirror_close(mirror);
+	cr_assert_eq(mirror_open(directory, &mirror, NULL), 0);
+	cr_assert_eq(mirror_find(mirror, "sub/x", &entry), 0);
+	cr_expect_eq(entry.size, 4);
+	autoclose int fd = mirror_open_content(mirror, 259);
+	cr_assert_geq(fd, 0);
+	cr_expect_eq(read(fd, text, sizeof(text)), 4);
+	cr_expect_str_eq(text, "kept");
+	autojson json_object *have = mirror_have(mirror);
+	cr_expect_str_eq(json_object_to_json_string_ext(have, JSON_C_TO_STRING_PLAIN), "[[257,0],[257,0],[259,4]]");
+}
+
+static int count_name(void *context, const char *name, const struct mirror_entry *entry)
+{
+	(void)name;
+	(void)entry;
+	(*(int *)context)++;
+	return 0;
+}
+
+Test(mirror, lists_a_directory_only)
+{
+	int top = 0, below = 0;
+	cr_assert_eq(set_names(TWO_NAMES), 0);
+	mirror_list(mirror, "", count_name, &top);
+	mirror_list(mirror, "sub", count_name, &below);
+	cr_expect_eq(top, 3);
+	cr_expect_eq(below, 1);
+}
+
+Test(mirror, leaves_out_what_could_lead_a_reader_astray)
+{
+	static const char *const names[] = {
+		"{\"names\": [{\"path\": \"../x\", \"generation\": 1, \"type\": \"file\"}]}",
+		"{\"names\": [{\"path\": \"/x\", \"generation\": 1, \"type\": \"file\"}]}",
+		"{\"names\": [{\"path\": \"a//x\", \"generation\": 1, \"type\": \"file\"}]}",
+		"{\"names\": [{\"path\": \"a/..\", \"generation\": 1, \"type\": \"file\"}]}",
+		"{\"names\": [{\"path\": \"x\", \"generation\": 0, \"type\": \"file\"}]}",
+		"{\"names\": [{\"path\": \"x\", \"generation\": 1, \"type\": \"device\"}]}",
+		"{\"names\": [{\"path\": \"x\", \"generation\": 1, \"type\": \"link\", \"target\": \"/etc/shadow\"}]}",
+		"{\"names\": [{\"path\": \"x\", \"generation\": 1, \"type\": \"link\", \"target\": \"../../x\"}]}",
+	};
+	for (size_t i = 0; i < array_length(names); i++) {
+		int count = 0;
+		cr_assert_eq(set_names(names[i]), 0);
+		mirror_list(mirror, "", count_name, &count);
+		mirror_list(mirror, "a", count_name, &count);
+		cr_expect_eq(count, 0, "%s", names[i]);
+	}
+}

@@ -1,0 +1,104 @@
+#include "fs/tree.h"
+
+#include <criterion/criterion.h>
+#include <string.h>
+
+#include "fs/events.h"
+#include "fs/notify.h"
+#include "fs/op.h"
+#include "lib/cleanup.h"
+
+Test(tree, ids_lead_back_to_their_nodes)
+{
+	static const struct node nodes[] = {
+		{ .kind = TREE_ROOT },
+		{ .kind = TREE_JOB, .serial = 1 },
+		{ .kind = TREE_STATUS, .serial = 123456789 },
+		{ .kind = TREE_LOG_ENTRY, .serial = 4711, .generation = 257 },
+		{ .kind = TREE_LOG_ENTRY, .serial = 1, .generation = UINT32_MAX },
+	};
+	cr_assert_eq(tree_id(&nodes[0]), 1, "FUSE_ROOT_ID");
+	for (size_t i = 0; i < array_length(nodes); i++) {
+		struct node back = tree_node(tree_id(&nodes[i]));
+		cr_expect_eq(back.kind, nodes[i].kind);
+		cr_expect_eq(back.serial, nodes[i].serial);
+		cr_expect_eq(back.generation, nodes[i].generation);
+	}
+}
+
+Test(tree, every_row_is_whole)
+{
+	size_t count;
+	const struct tree_entry *table = tree_table(&count);
+	for (size_t i = 0; i < count; i++) {
+		const struct tree_entry *entry = &table[i];
+		cr_expect_eq(tree_entry(entry->kind), entry, "row %zu: its kind stands twice", i);
+		cr_expect_not_null(entry->help);
+		if (entry->kind != TREE_ROOT)
+			cr_expect_eq(tree_entry(entry->parent)->how, HOW_DIRECTORY);
+		if (entry->how == HOW_VALUE || entry->how == HOW_CONTROL || entry->how == HOW_LINK)
+			cr_expect_not_null(entry->show, "%s", entry->name);
+		cr_expect_eq(entry->write != NULL, entry->how == HOW_CONTROL);
+		cr_expect(entry->how == HOW_CONTROL || entry->how == HOW_SETTING || entry->how == HOW_LINK ||
+				  entry->how == HOW_DIRECTORY || !(entry->mode & 0222),
+			  "%s shows a write bit that nothing answers", entry->name);
+	}
+}
+
+Test(events, durations_look_like_the_documented_ones)
+{
+	char text[40];
+	events_format_duration(1297557077, text, sizeof(text));
+	cr_expect_str_eq(text, "1.297557077s");
+	events_format_duration(85224000, text, sizeof(text));
+	cr_expect_str_eq(text, "0.085224000s");
+}
+
+Test(wait, says_how_the_job_ended)
+{
+	static const struct {
+		const char *status;
+		int64_t known, code, signal;
+		const char *text;
+	} cases[] = {
+		{ "Draft", 0, 0, 0, "" },
+		{ "Executing", 1, 3, 0, "" }, /* its host is still being given back */
+		{ "Completed", 1, 0, 0, "0\n" },
+		{ "FailToComplete", 1, 3, 0, "3\n" },
+		{ "FailToComplete", 1, 0, 9, "137\n" },
+		{ "FailToExecute", 0, 0, 0, "255\n" },
+	};
+	for (size_t i = 0; i < array_length(cases); i++) {
+		struct record record = { .exit_known = cases[i].known,
+					 .exit_code = cases[i].code,
+					 .exit_signal = cases[i].signal };
+		char text[16];
+		record_set(record.status, cases[i].status);
+		notify_exit_text(&record, text);
+		cr_expect_str_eq(text, cases[i].text);
+	}
+}
+
+Test(faults, are_due_once)
+{
+	struct faults *faults = NULL;
+	struct error err = { 0 };
+	cr_assert_eq(faults_parse("migrate.host:error+migrate.dump:error", &faults, &err), 0, "%s", err.text);
+	cr_expect_not(faults_take(faults, "migrate", "prepare"));
+	cr_expect(faults_take(faults, "migrate", "host"));
+	cr_expect_not(faults_take(faults, "migrate", "host"));
+	cr_expect(faults_take(faults, "migrate", "dump"));
+	cr_expect_not(faults_take(NULL, "migrate", "dump"));
+	faults_free(faults);
+}
+
+Test(faults, that_name_no_step_are_refused)
+{
+	static const char *const bad[] = { "", "migrate.host", "migrate.nowhere:error", "host:error", "migrate.host:maybe",
+					   "migrate.host:error+", "migratex.host:error" };
+	for (size_t i = 0; i < array_length(bad); i++) {
+		struct faults *faults = NULL;
+		struct error err = { 0 };
+		cr_expect_lt(faults_parse(bad[i], &faults, &err), 0, "%s", bad[i]);
+	}
+}
