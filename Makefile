@@ -67,7 +67,7 @@ UNIT_SRC := $(wildcard tests/unit/*.c)
 SURVIVE := $(patsubst tests/survive/%.c,$(B)/survive/%,$(wildcard tests/survive/*.c))
 
 $(B)/unit.a: $(unit_OBJ)
-	rm -f $@ && ar rcs $@ $^
+	rm -f $@ && ar qcs $@ $^
 
 $(B)/unit-tests: $(call objects,$(UNIT_SRC)) $(B)/unit.a
 	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ -lcriterion $$(pkg-config --libs $(agent_PKGS)) $(agent_LIBS)
@@ -94,6 +94,9 @@ C_FILES = $(shell find lib fs agent cloud tests -name '*.[ch]')
 # It does not know cleanup attributes, and sees leaks everywhere.
 CPPCHECK := -I. -D_GNU_SOURCE --std=c11 --include=tests/lint/cppcheck.h --suppress=missingIncludeSystem \
 	--suppress=memleak --suppress=resourceLeak --suppress=returnDanglingLifetime
+
+format:
+	clang-format -i $(C_FILES)
 
 lint:
 	@echo "lint: shellcheck"
@@ -136,4 +139,4 @@ uninstall:
 clean:
 	rm -rf $(B)
 
-.PHONY: all image job-image check demo lint deps install uninstall clean
+.PHONY: all image job-image check demo format lint deps install uninstall clean

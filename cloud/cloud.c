@@ -23,10 +23,11 @@ const char *cloud_names(void)
 const struct cloud_type *cloud_find_type(const struct cloud_ops *ops, struct cloud *cloud, const char *name)
 {
 	size_t count;
-	const struct cloud_type *types = ops->types(cloud, &count);
+	const struct cloud_type *types;
+	types = ops->types(cloud, &count);
 	for (size_t i = 0; i < count; i++)
 		if (strcmp(types[i].name, name) == 0)
-			return &types[i];
+			return &types[i]; /* cppcheck-suppress returnDanglingLifetime */
 	return NULL;
 }
 
@@ -34,7 +35,8 @@ const struct cloud_type *cloud_cheapest_type(const struct cloud_ops *ops, struct
 					     int memory_mib)
 {
 	size_t count;
-	const struct cloud_type *types = ops->types(cloud, &count), *best = NULL;
+	const struct cloud_type *types, *best = NULL;
+	types = ops->types(cloud, &count);
 	for (size_t i = 0; i < count; i++) {
 		if (types[i].cpus < cpus || types[i].memory_mib < memory_mib)
 			continue;

@@ -36,7 +36,6 @@ struct follower {
 	bool paused, ended;
 	struct http_client *answers;
 	char host[64], address[64]; /* whom we follow now */
-	int64_t epoch;
 };
 
 static bool should_leave(struct follower *follower)
@@ -74,7 +73,11 @@ static void answer_ask(struct follower *follower, json_object *ask)
 	if (!follower->answers)
 		follower->answers = agents_connect(job->fs, follower->host, follower->address);
 	autofree char *path = format_string("/v1/jobs/%s/answer", job->record.id);
-	if (http_request(follower->answers, path, answer, follower->epoch, NULL, ANSWER_TIMEOUT_MS, NULL, &err) < 0)
+	/* The epoch of now, not of when the stream was opened: a migration may have been granted a new one since. */
+	job_lock(job);
+	int64_t epoch = job->record.epoch;
+	job_unlock(job);
+	if (http_request(follower->answers, path, answer, epoch, NULL, ANSWER_TIMEOUT_MS, NULL, &err) < 0)
 		log_info("job %s: an answer was not taken: %s", job->record.id, err.text);
 }
 
@@ -229,7 +232,6 @@ static int follow_once(struct follower *follower, struct error *err)
 	job_snapshot(job, &record);
 	record_set(follower->host, record.host);
 	record_set(follower->address, record.address);
-	follower->epoch = record.epoch;
 	if (!record.host[0])
 		return error_set(err, ENOENT, "it has no host");
 	autojson json_object *body = json_object_new_object();

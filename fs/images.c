@@ -267,7 +267,8 @@ static int pack_tar(const char *source, const char *file, struct error *err)
 	if (fd < 0)
 		return error_sys(err, errno, "cannot read %s", source);
 	struct proc_options options = { .timeout_ms = IMPORT_TIMEOUT_MS, .stdin_fd = fd };
-	return proc_run((const char *const[]){ "tar2sqfs", "--quiet", "--force", "--compressor", "zstd", file, NULL },
+	return proc_run((const char *const[]){ "tar2sqfs", "--quiet", "--force", "--compressor", "zstd", "--comp-extra", "level=3",
+					       file, NULL },
 			&options, err);
 }
 

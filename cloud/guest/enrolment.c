@@ -27,8 +27,9 @@ int enrolment_write(const char *directory, struct error *err)
 	status = json_read_file(user_path, &enrolment, err);
 	if (status < 0)
 		return status;
-	json_object_object_foreach(meta, key, value)
-	    json_object_object_add(enrolment, key, json_object_get(value));
+	json_set_string(enrolment, "host", host);
+	json_set_string(enrolment, "address", json_get_string(meta, "address", ""));
+	json_set_int(enrolment, "port", json_get_int(meta, "port", 0));
 	status = json_write_file(path, enrolment, 0600);
 	if (status < 0)
 		return error_sys(err, -status, "cannot write %s", path);

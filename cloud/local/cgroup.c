@@ -200,7 +200,7 @@ static int set_limits(const struct cgroups *cgroups, const char *group, const st
 }
 
 int host_cgroup_create(const struct cgroups *cgroups, const char *parent, const char *name,
-		  const struct limits *limits, struct error *err)
+		       const struct limits *limits, struct error *err)
 {
 	autofree char *group = format_string("%s/%s", parent, name);
 	for (size_t i = 0; i < cgroups->count; i++) {

@@ -18,7 +18,7 @@ void cgroups_close(struct cgroups *cgroups);
 
 /* Make the group parent/name everywhere, with its limits. */
 int host_cgroup_create(const struct cgroups *cgroups, const char *parent, const char *name,
-		  const struct limits *limits, struct error *err);
+		       const struct limits *limits, struct error *err);
 
 /*
  * Remove a group and all below it everywhere; its processes are dead already, or about to be. No such group

@@ -45,14 +45,6 @@ struct local_host *local_find_host_locked(struct cloud *cloud, const char *id)
 	return NULL;
 }
 
-static void set_phase(struct cloud *cloud, struct local_host *host, enum host_phase phase)
-{
-	pthread_mutex_lock(&cloud->lock);
-	host->phase = phase;
-	pthread_cond_broadcast(&cloud->changed);
-	pthread_mutex_unlock(&cloud->lock);
-}
-
 static bool address_taken(struct cloud *cloud, uint32_t address)
 {
 	for (struct local_host *host = cloud->hosts; host; host = host->next) {
@@ -279,6 +271,29 @@ static struct cloud_host describe(const struct local_host *host)
 	return is;
 }
 
+/* In the list from the start: nobody else takes its token or its address. */
+static int new_host_locked(struct cloud *cloud, const struct cloud_host_spec *spec, struct local_host **out,
+			   struct error *err)
+{
+	autofree struct local_host *host = calloc(1, sizeof(*host));
+	if (!host)
+		return error_set(err, ENOMEM, "out of memory");
+	int status = choose_address_locked(cloud, host->is.address, err);
+	if (status < 0)
+		return status;
+	host->phase = HOST_MAKING;
+	host->init_pidfd = host->monitor_pidfd = -1;
+	host->is.market = spec->market;
+	local_make_id("i", host->is.id);
+	snprintf(host->is.token, sizeof(host->is.token), "%s", spec->token);
+	snprintf(host->is.type, sizeof(host->is.type), "%s", spec->type->name);
+	snprintf(host->is.zone, sizeof(host->is.zone), "%s", LOCAL_ZONE);
+	snprintf(host->is.job, sizeof(host->is.job), "%s", spec->job ? spec->job : "");
+	host->next = cloud->hosts;
+	*out = cloud->hosts = take_pointer(host);
+	return 0;
+}
+
 int local_host_create(struct cloud *cloud, const struct cloud_host_spec *spec, struct cloud_host *out,
 		      struct error *err)
 {
@@ -297,28 +312,10 @@ int local_host_create(struct cloud *cloud, const struct cloud_host_spec *spec, s
 		pthread_mutex_unlock(&cloud->lock);
 		return 0;
 	}
-	host = calloc(1, sizeof(*host));
-	int status = host ? 0 : error_set(err, ENOMEM, "out of memory");
-	if (status == 0) {
-		host->init_pidfd = host->monitor_pidfd = -1;
-		host->is.market = spec->market;
-		local_make_id("i", host->is.id);
-		snprintf(host->is.token, sizeof(host->is.token), "%s", spec->token);
-		snprintf(host->is.type, sizeof(host->is.type), "%s", spec->type->name);
-		snprintf(host->is.zone, sizeof(host->is.zone), "%s", LOCAL_ZONE);
-		snprintf(host->is.job, sizeof(host->is.job), "%s", spec->job ? spec->job : "");
-		status = choose_address_locked(cloud, host->is.address, err);
-	}
-	if (status < 0) {
-		pthread_mutex_unlock(&cloud->lock);
-		free(host);
-		return status;
-	}
-	host->phase = HOST_MAKING;
-	host->next = cloud->hosts;
-	cloud->hosts = host;
+	int status = new_host_locked(cloud, spec, &host, err);
 	pthread_mutex_unlock(&cloud->lock);
-
+	if (status < 0)
+		return status;
 	status = write_record(cloud, host, err);
 	if (status == 0)
 		status = make_host(cloud, host, spec, err);
@@ -329,8 +326,11 @@ int local_host_create(struct cloud *cloud, const struct cloud_host_spec *spec, s
 		forget_host(cloud, host);
 		return status;
 	}
-	set_phase(cloud, host, HOST_READY);
+	pthread_mutex_lock(&cloud->lock);
+	host->phase = HOST_READY;
 	*out = describe(host);
+	pthread_cond_broadcast(&cloud->changed);
+	pthread_mutex_unlock(&cloud->lock);
 	return 0;
 }
 
@@ -366,9 +366,14 @@ int local_host_destroy(struct cloud *cloud, const char *id, struct error *err)
 	if (!host)
 		return 0;
 	int status = unmake_host(cloud, host, err);
-	if (status == 0)
+	if (status == 0) {
 		forget_host(cloud, host);
-	else
-		set_phase(cloud, host, HOST_READY);
+		return 0;
+	}
+	/* Dead or not, it can be tried again. */
+	pthread_mutex_lock(&cloud->lock);
+	host->phase = HOST_READY;
+	pthread_cond_broadcast(&cloud->changed);
+	pthread_mutex_unlock(&cloud->lock);
 	return status;
 }

@@ -49,10 +49,11 @@ int loop_bind(const char *path, bool read_only, const char *tag, int *number, st
 	struct loop_config config = { .fd = (unsigned)file };
 	snprintf((char *)config.info.lo_file_name, sizeof(config.info.lo_file_name), "%s", tag);
 	/*
-	 * Volumes past the page cache where the file system can: then a flush has nothing left to write but
-	 * what is new. Measured, btrfs, 1 GiB written and syncfs done, then umount: DIRECT_MS direct,
-	 * BUFFERED_MS buffered; and its pages are not kept twice. Images are read-only and shared: there the
-	 * cache is wanted.
+	 * Volumes past the machine's page cache where its file system can: what they hold is cached once, not
+	 * twice, and charged to the host. Measured with btrfs after 1 GiB was written: syncfs 0.56 s direct,
+	 * 0.85 s buffered; the umount that follows takes 150 to 200 ms with both (it frees the page cache of
+	 * the volume; 2 ms when there is none). Images are read-only and shared: there the machine's cache is
+	 * wanted.
 	 */
 	config.info.lo_flags = read_only ? LO_FLAGS_READ_ONLY : LO_FLAGS_DIRECT_IO;
 

@@ -201,11 +201,11 @@ int local_find_volumes(struct cloud *cloud, struct error *err)
 		return error_sys(err, errno, "cannot read %s", path);
 	struct dirent *entry;
 	while ((entry = readdir(directory))) {
-		autofree char *id = strdup(entry->d_name);
-		char *dot = strrchr(id, '.');
-		if (!dot || strcmp(dot, ".img") != 0)
+		char id[CLOUD_ID_SIZE];
+		int end = 0;
+		if (sscanf(entry->d_name, "%63[vol0-9a-f-].img%n", id, &end) != 1 || !end ||
+		    entry->d_name[end])
 			continue;
-		*dot = '\0';
 		int status = find_volume(cloud, id, err);
 		if (status < 0)
 			return status;

@@ -27,7 +27,7 @@ daemon_options() {
 }
 
 start_daemon() { # [OPTION=VALUE,...]: in the foreground of a background process, its log in $DAEMON_LOG
-	! is_mounted || fail "something is mounted there already"
+	! is_served || fail "something is mounted there already"
 	# In a session of its own: it outlives the test that started it.
 	setsid "$B/floatfs" -f -o "$(daemon_options "${1:-}")" "$MOUNT" >>"$DAEMON_LOG" 2>&1 </dev/null &
 	echo "$!" >"$DIR/daemon.pid"

@@ -121,7 +121,8 @@ test_in_the_background() {
 }
 
 test_by_mount() {
-	PATH=$B:$PATH mount -t fuse.floatfs -o "$(daemon_options)" floatfs "$MOUNT"
+	# What `mount -t fuse.floatfs -o ... floatfs MOUNTPOINT` runs. mount itself looks for floatfs in the system's PATH only.
+	PATH=$B:$PATH mount.fuse3 floatfs "$MOUNT" -o "rw,$(daemon_options)" -t fuse.floatfs
 	is_served || fail "it is not mounted"
 	daemon_by_name
 	assert_equal small "$(ls "$MOUNT/images")" images

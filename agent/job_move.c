@@ -1,0 +1,142 @@
+/* float, dump, adopt: the operations around the frozen section (frozen.h). */
+#include <errno.h>
+
+#include "agent/job_state.h"
+#include "lib/cleanup.h"
+#include "lib/json.h"
+
+static void set_times(json_object *answer, const struct frozen *frozen)
+{
+	const struct {
+		const char *key;
+		int64_t value;
+	} times[] = {
+		{ "freeze_ns", frozen->freeze_ns },     { "dumped_ns", frozen->dumped_ns },
+		{ "released_ns", frozen->released_ns }, { "mounted_ns", frozen->mounted_ns },
+		{ "thaw_ns", frozen->thaw_ns },
+	};
+	for (size_t i = 0; i < array_length(times); i++)
+		if (times[i].value)
+			json_set_int(answer, times[i].key, times[i].value);
+	if (frozen->steps)
+		json_object_object_add(answer, "steps", json_object_get(frozen->steps));
+}
+
+static int record_hand_over(void *argument)
+{
+	struct job *job = argument;
+	jobs_lock(job->jobs);
+	job->handed = true;
+	int status = job_write_state(job);
+	jobs_unlock(job->jobs);
+	return status;
+}
+
+struct frozen job_new_frozen(struct job *job, int64_t epoch, json_object *body)
+{
+	return (struct frozen){
+		.id = job->id,
+		.epoch = epoch,
+		.layout = job->layout,
+		.hooks = job->jobs->hooks,
+		.context = job->jobs->context,
+		.faults = json_get_array(body, "faults"),
+		.deadline_ms = (int)json_get_int(body, "deadline_ms", 0),
+		.handing_over = record_hand_over,
+		.job = job,
+	};
+}
+
+static int leave(struct job *job, int64_t epoch, json_object *body, json_object *to, json_object **answer,
+		 struct error *err)
+{
+	enum state state = job_get_state(job);
+	*answer = json_object_new_object();
+	int status = 0;
+	if (state == ENDED)
+		status = error_set(err, EOPNOTSUPP, "the job has ended");
+	else if (state != RUNNING)
+		status =
+		    error_set(err, EOPNOTSUPP, "the job does not run here: it is %s", job_state_name(state));
+	else
+		status = job_set_process(job, json_get_string(body, "process", NULL), err);
+	if (status < 0) {
+		json_set_string(*answer, "job", job_state_name(state));
+		return status;
+	}
+
+	struct frozen frozen = job_new_frozen(job, epoch, body);
+	frozen.to = to;
+	job_set_state(job, FROZEN);
+	status = frozen_leave(&frozen, err);
+	set_times(*answer, &frozen);
+	if (frozen.adopt)
+		json_object_object_add(*answer, "adopt", json_object_get(frozen.adopt));
+	job_set_freeze(job, *answer);
+	job_set_state(job, frozen.gone ? DUMPED : RUNNING);
+	if (status < 0)
+		json_set_string(*answer, "job", job_state_name(job_get_state(job)));
+	frozen_clear(&frozen);
+	return status;
+}
+
+int jobs_float(struct jobs *jobs, const char *id, int64_t epoch, json_object *body, json_object **answer,
+	       struct error *err)
+{
+	autooperation struct job *job = NULL;
+	json_object *to = json_get_object(body, "to");
+	*answer = NULL;
+	if (!to)
+		return error_set(err, EINVAL, "the request does not say where the job goes to");
+	int status = job_begin(jobs, id, epoch, false, &job, err);
+	return status < 0 ? status : leave(job, epoch, body, to, answer, err);
+}
+
+int jobs_dump(struct jobs *jobs, const char *id, int64_t epoch, json_object *body, json_object **answer,
+	      struct error *err)
+{
+	autooperation struct job *job = NULL;
+	*answer = NULL;
+	int status = job_begin(jobs, id, epoch, false, &job, err);
+	return status < 0 ? status : leave(job, epoch, body, NULL, answer, err);
+}
+
+static int adopt(struct job *job, int64_t epoch, json_object *body, json_object **answer, struct error *err)
+{
+	enum state state = job_get_state(job);
+	if (state == RUNNING || state == ENDED) {
+		jobs_lock(job->jobs);
+		*answer = job->freeze ? job_copy(job->freeze) : json_object_new_object();
+		jobs_unlock(job->jobs);
+		return 0;
+	}
+	int status = job_set_process(job, json_get_string(body, "process", NULL), err);
+	if (status == 0)
+		status = job_ensure_keeper(job, err);
+	if (status < 0)
+		return status;
+	struct frozen frozen = job_new_frozen(job, epoch, body);
+	job_set_state(job, FROZEN);
+	status = frozen_enter(&frozen, err);
+	*answer = json_object_new_object();
+	set_times(*answer, &frozen);
+	frozen_clear(&frozen);
+	if (status == 0) {
+		job_new_container(job);
+		json_set_string(*answer, "container", job->container);
+	}
+	job_set_freeze(job, *answer);
+	job_set_state(job, status == 0 ? RUNNING : DUMPED);
+	if (status < 0)
+		json_set_string(*answer, "job", job_state_name(DUMPED));
+	return status;
+}
+
+int jobs_adopt(struct jobs *jobs, const char *id, int64_t epoch, json_object *body, json_object **answer,
+	       struct error *err)
+{
+	autooperation struct job *job = NULL;
+	*answer = NULL;
+	int status = job_begin(jobs, id, epoch, false, &job, err);
+	return status < 0 ? status : adopt(job, epoch, body, answer, err);
+}
