@@ -202,7 +202,7 @@ static int start(struct job *job, json_object *body, json_object **answer, struc
 		return status;
 	}
 	int64_t now = realtime_ns();
-	job_new_container(job);
+	job_note_container(job);
 	job_set_state(job, RUNNING);
 	*answer = json_object_new_object();
 	json_set_string(*answer, "container", job->container);

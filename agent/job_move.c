@@ -122,7 +122,7 @@ static int adopt(struct job *job, int64_t epoch, json_object *body, json_object 
 	set_times(*answer, &frozen);
 	frozen_clear(&frozen);
 	if (status == 0) {
-		job_new_container(job);
+		job_note_container(job);
 		json_set_string(*answer, "container", job->container);
 	}
 	job_set_freeze(job, *answer);

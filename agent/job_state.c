@@ -13,7 +13,6 @@
 #include "lib/json.h"
 #include "lib/log.h"
 
-enum { CONTAINER_ID_LENGTH = 12 };
 
 static const char *const state_names[] = {
 	[PREPARED] = "prepared", [RUNNING] = "running", [FROZEN] = "frozen",
@@ -108,13 +107,11 @@ void job_set_freeze(struct job *job, json_object *answer)
 	jobs_unlock(job->jobs);
 }
 
-void job_new_container(struct job *job)
+void job_note_container(struct job *job)
 {
-	char id[CONTAINER_ID_LENGTH + 1];
-	random_text(id, CONTAINER_ID_LENGTH, "0123456789abcdef");
 	jobs_lock(job->jobs);
 	free(job->container);
-	job->container = format_string("%s", id);
+	job->container = format_string("%s", job->spec->container);
 	jobs_unlock(job->jobs);
 }
 

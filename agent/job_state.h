@@ -91,7 +91,7 @@ void job_tell_changed(struct job *job);
 enum state job_get_state(struct job *job);
 void job_set_freeze(struct job *job, json_object *answer);
 /* A container's id of its own for each host that it runs on. */
-void job_new_container(struct job *job);
+void job_note_container(struct job *job);
 
 /* The keeper is up and the wait for the job's end is on. */
 int job_ensure_keeper(struct job *job, struct error *err);

@@ -137,6 +137,7 @@ static int parse(struct spec *spec, struct error *err)
 	spec->image = json_get_string(json, "image", "");
 	spec->work = json_get_string(json, "work", "");
 	spec->process = json_get_string(json, "process", NULL);
+	spec->container = json_get_string(json, "container", spec->id);
 	spec->log = json_get_string(json, "log", "/var/log/float");
 	spec->address = json_get_string(json, "address", NULL);
 	spec->env = json_get_array(json, "env");

@@ -19,6 +19,7 @@ struct spec {
 	json_object *json;
 	const char *id;
 	const char *hostname;
+	const char *container; /* what the controller calls it, wherever it runs */
 	const char *image;
 	const char *work;
 	const char *process; /* NULL: none yet */

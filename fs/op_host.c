@@ -179,6 +179,7 @@ int op_host_spec(struct job *job, const char *process, json_object **out, struct
 	images_device_serial(record.digest, serial);
 	autojson json_object *spec = json_object_new_object();
 	json_set_string(spec, "id", record.id);
+	json_set_string(spec, "container", record.container);
 	json_set_string(spec, "hostname", "float-job");
 	json_set_int(spec, "uid", record.uid);
 	json_set_int(spec, "gid", record.gid);

@@ -145,9 +145,6 @@ static void note_freeze(struct job *job, json_object *freeze, json_object *adopt
 	job->record.op.thaw_ns = thawed;
 	if (frozen && thawed > frozen)
 		job->record.freeze_us = (thawed - frozen) / 1000;
-	const char *container = json_get_string(adopt, "container", NULL);
-	if (container)
-		record_set(job->record.container, container);
 	job_unlock(job);
 }
 
@@ -243,14 +240,11 @@ static void resume_on_source(struct job *job)
 		status = fence(job, &err);
 	job_snapshot(job, &record);
 	if (status == 0) {
-		autojson json_object *body = json_object_new_object(), *answer = NULL;
+		autojson json_object *body = json_object_new_object();
 		json_set_string(body, "process", record.op.process_volume);
 		status = agents_call(job->fs, record.host, record.address, record.id, "adopt", body, record.epoch, NULL,
-				     FREEZE_TIMEOUT_MS, &answer, &err);
+				     FREEZE_TIMEOUT_MS, NULL, &err);
 		if (status == 0) {
-			job_lock(job);
-			record_set(job->record.container, json_get_string(answer, "container", record.container));
-			job_unlock(job);
 			events_write(job, "Job goes on where it was, on host %s", record.host);
 			return;
 		}

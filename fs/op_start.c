@@ -137,7 +137,6 @@ static int launch(struct job *job, struct error *err)
 	if (status < 0)
 		return status;
 	job_lock(job);
-	record_set(job->record.container, json_get_string(answer, "container", ""));
 	job->record.start_ns = json_get_int(answer, "started_ns", clock_now_ns());
 	job_unlock(job);
 	return 0;

@@ -14,6 +14,9 @@
 #include "lib/clock.h"
 #include "lib/file.h"
 
+/* As long as container engines show their ids. */
+enum { CONTAINER_DIGITS = 12 };
+
 /* What the settings make of the record. */
 struct submission {
 	struct job *job;
@@ -181,6 +184,7 @@ int submit_job(struct job *job, struct error *err)
 	if (!record->name[0])
 		snprintf(record->name, sizeof(record->name), "%s-%s", record->image, submission.type->name);
 	record->submit_ns = clock_now_ns();
+	random_text(record->container, CONTAINER_DIGITS, "0123456789abcdef");
 	struct record_op op = { 0 };
 	op_host_plan(&op, submission.type, submission.market);
 
