@@ -216,6 +216,16 @@ static void op_unlink(fuse_req_t request, fuse_ino_t parent, const char *name)
 	fuse_reply_err(request, -status);
 }
 
+/* `: > jobs/ID/file`: what is in the tree is in its table. */
+static void op_mknod(fuse_req_t request, fuse_ino_t parent, const char *name, mode_t mode, dev_t device)
+{
+	(void)parent;
+	(void)name;
+	(void)mode;
+	(void)device;
+	fuse_reply_err(request, EPERM);
+}
+
 static int open_setting(struct floatfs *fs, const struct node *node, const char *name, int flags, struct handle *handle)
 {
 	bool writing = (flags & O_ACCMODE) != O_RDONLY;
@@ -315,10 +325,15 @@ static void reply_pread(fuse_req_t request, int fd, size_t size, off_t offset)
 		fuse_reply_buf(request, buffer, (size_t)got);
 }
 
-/* Rendered at offset 0 only: a partial read never mixes two states. Two reads of one handle may come at once. */
+/*
+ * Rendered at offset 0 only: a partial read never mixes two states. Two reads of one handle may come at once. With the
+ * reply the handle may be released by another thread: from then on nothing of it is touched.
+ */
 static void read_value(fuse_req_t request, struct handle *handle, size_t size, off_t offset)
 {
 	struct floatfs *fs = fs_of(request);
+	autofree char *part = NULL;
+	size_t length = 0;
 	pthread_mutex_lock(&handle->lock);
 	int status = 0;
 	if (offset == 0 || !handle->text) {
@@ -326,14 +341,19 @@ static void read_value(fuse_req_t request, struct handle *handle, size_t size, o
 		handle->seen = current_change(fs, &handle->node);
 		status = tree_render(fs, &handle->node, &handle->text, &handle->length);
 	}
+	if (status == 0 && offset >= 0 && (size_t)offset < handle->length) {
+		length = size < handle->length - (size_t)offset ? size : handle->length - (size_t)offset;
+		part = malloc(length);
+		if (part)
+			memcpy(part, handle->text + offset, length);
+		else
+			status = -ENOMEM;
+	}
+	pthread_mutex_unlock(&handle->lock);
 	if (status < 0)
 		fuse_reply_err(request, -status);
-	else if (offset < 0 || (size_t)offset >= handle->length)
-		fuse_reply_buf(request, NULL, 0);
 	else
-		fuse_reply_buf(request, handle->text + offset,
-			       size < handle->length - (size_t)offset ? size : handle->length - (size_t)offset);
-	pthread_mutex_unlock(&handle->lock);
+		fuse_reply_buf(request, part, length);
 }
 
 static void op_read(fuse_req_t request, fuse_ino_t inode, size_t size, off_t offset, struct fuse_file_info *info)
@@ -434,6 +454,7 @@ static const struct fuse_lowlevel_ops operations = {
 	.mkdir = op_mkdir,
 	.rmdir = op_rmdir,
 	.unlink = op_unlink,
+	.mknod = op_mknod,
 	.open = op_open,
 	.read = op_read,
 	.write = op_write,

@@ -146,7 +146,7 @@ int http_request(struct http_client *client, const char *path, json_object *body
 		 const char *request_id, int timeout_ms, json_object **answer, struct error *err)
 {
 	autofree char *url = format_string("%s%s", client->base, path);
-	__attribute__((cleanup(free_slist))) struct curl_slist *headers =
+	__attribute__((cleanup(free_slist), unused)) struct curl_slist *headers =
 		client_prepare(client, url, body, epoch, request_id);
 	struct answer_buffer buffer = { 0 };
 	curl_easy_setopt(client->curl, CURLOPT_TIMEOUT_MS, (long)timeout_ms);
@@ -209,7 +209,7 @@ int http_stream(struct http_client *client, const char *path, json_object *body,
 		struct error *err)
 {
 	autofree char *url = format_string("%s%s", client->base, path);
-	__attribute__((cleanup(free_slist))) struct curl_slist *headers = client_prepare(client, url, body, epoch, NULL);
+	__attribute__((cleanup(free_slist), unused)) struct curl_slist *headers = client_prepare(client, url, body, epoch, NULL);
 	struct stream_context stream = { .client = client, .data = data, .tick = tick, .context = context };
 	curl_easy_setopt(client->curl, CURLOPT_WRITEFUNCTION, stream_data);
 	curl_easy_setopt(client->curl, CURLOPT_WRITEDATA, &stream);
