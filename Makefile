@@ -39,7 +39,7 @@ $(B)/float-agent: $(call objects,$(agent_SRC) $(lib_SRC))
 $(B)/float-local-boot: $(call objects,$(BOOT_SRC) cloud/local/net.c cloud/local/process.c lib/error.c lib/log.c lib/file.c lib/json.c)
 	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $$(pkg-config --libs json-c)
 
-$(B)/float-init: $(call objects,$(guest_SRC) lib/error.c lib/log.c lib/file.c lib/json.c)
+$(B)/float-init: $(call objects,$(guest_SRC) lib/error.c lib/log.c lib/file.c lib/json.c lib/clock.c)
 	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $$(pkg-config --libs json-c)
 
 $(B)/float: fs/float
@@ -61,16 +61,22 @@ job-image:
 
 # ---- tests
 
-# Everything but what has a main of its own goes with the unit tests; from archives, so that each file takes what it needs.
-unit_OBJ = $(call objects,$(filter-out %/main.c $(BOOT_SRC),$(fs_SRC) $(agent_SRC) $(cloud_SRC) $(lib_SRC)))
+.SECONDEXPANSION:
+
+# Two programs, as the agent and floatfs have names in common: the files test_agent_* are about the agent. All objects but
+# the mains' stand in an archive, so that a test takes what it needs.
 UNIT_SRC := $(wildcard tests/unit/*.c)
+unit_agent_TEST := $(wildcard tests/unit/test_agent_*.c)
+unit_fs_TEST := $(filter-out $(unit_agent_TEST),$(UNIT_SRC))
+unit_agent_SRC := $(filter-out %/main.c,$(agent_SRC)) $(lib_SRC)
+unit_fs_SRC := $(filter-out %/main.c $(BOOT_SRC),$(fs_SRC) $(cloud_SRC)) $(lib_SRC)
+UNIT := $(B)/unit-fs $(B)/unit-agent
 SURVIVE := $(patsubst tests/survive/%.c,$(B)/survive/%,$(wildcard tests/survive/*.c))
 
-$(B)/unit.a: $(unit_OBJ)
-	rm -f $@ && ar qcs $@ $^
-
-$(B)/unit-tests: $(call objects,$(UNIT_SRC)) $(B)/unit.a
-	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ -lcriterion $$(pkg-config --libs $(agent_PKGS)) $(agent_LIBS)
+$(UNIT): $(B)/unit-%: $$(call objects,$$(unit_$$*_TEST) $$(unit_$$*_SRC))
+	rm -f $@.a && ar qcs $@.a $(call objects,$(unit_$*_SRC))
+	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $(call objects,$(unit_$*_TEST)) $@.a -lcriterion \
+		$$(pkg-config --libs $(agent_PKGS)) $(agent_LIBS)
 
 # Static: a job's script may be any program, and an image need not have its libraries.
 $(B)/survive/%: tests/survive/%.c tests/survive/survive.h
@@ -81,7 +87,7 @@ $(B)/survive/%: tests/survive/%.c tests/survive/survive.h
 
 check: deps
 	@.ci/deps $(CHECK_DEPS)
-	@$(MAKE) --no-print-directory all image job-image lint $(if $(UNIT_SRC),$(B)/unit-tests) $(SURVIVE)
+	@$(MAKE) --no-print-directory all image job-image lint $(UNIT) $(SURVIVE)
 	@B=$(B) tests/run
 
 demo: deps

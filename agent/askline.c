@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "lib/cleanup.h"
+#include "lib/clock.h"
 #include "lib/file.h"
 #include "lib/json.h"
 #include "lib/log.h"
@@ -41,13 +42,6 @@ struct askline {
 	char *buffer;
 	size_t used, room;
 };
-
-static int64_t monotonic_ms(void)
-{
-	struct timespec now;
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 struct askline *askline_new(const char *path, askline_answer *answer, void *context)
 {
@@ -93,7 +87,7 @@ static void disconnect(struct askline *line)
 		close(line->fd);
 	line->fd = -1;
 	line->used = 0;
-	line->last_try_ms = monotonic_ms();
+	line->last_try_ms = clock_monotonic_ms();
 	for (struct question *question = line->list; question; question = question->following) {
 		if (question->sent)
 			question->away_ms = line->last_try_ms;
@@ -105,9 +99,9 @@ static bool try_connect(struct askline *line)
 {
 	if (line->fd >= 0)
 		return true;
-	if (monotonic_ms() - line->last_try_ms < CONNECT_EVERY_MS)
+	if (clock_monotonic_ms() - line->last_try_ms < CONNECT_EVERY_MS)
 		return false;
-	line->last_try_ms = monotonic_ms();
+	line->last_try_ms = clock_monotonic_ms();
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
 	if (snprintf(address.sun_path, sizeof(address.sun_path), "%s", line->path) >=
 	    (int)sizeof(address.sun_path))
@@ -144,7 +138,7 @@ void askline_ask(struct askline *line, json_object *body, void *request, int tim
 	if (!question)
 		abort();
 	json_set_int(body, "ask", ++line->last_number);
-	int64_t now = monotonic_ms();
+	int64_t now = clock_monotonic_ms();
 	*question = (struct question){
 		.request = request,
 		.number = line->last_number,
@@ -240,7 +234,7 @@ void askline_work(struct askline *line)
 	if (line->fd >= 0)
 		read_answers(line);
 	send_questions(line);
-	int64_t now = monotonic_ms();
+	int64_t now = clock_monotonic_ms();
 	for (struct question **link = &line->list; *link;) {
 		struct question *question = *link;
 		bool late = now >= question->deadline_ms ||

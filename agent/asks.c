@@ -56,13 +56,6 @@ struct asks {
 	void *context;
 };
 
-static int64_t monotonic_ms(void)
-{
-	struct timespec now;
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 static void wake_thread(struct asks *asks)
 {
 	uint64_t one = 1;
@@ -118,7 +111,7 @@ static void drop_asks(struct asks *asks, uint64_t serial)
 
 static void expire_asks(struct asks *asks)
 {
-	int64_t now = monotonic_ms();
+	int64_t now = clock_monotonic_ms();
 	while (asks->pending && asks->pending->deadline_ms <= now) {
 		struct ask *ask = asks->pending;
 		log_info("job %s: the controller did not answer %s", ask->id,
@@ -150,7 +143,7 @@ static bool note_line(struct asks *asks, struct ask_socket *from, const char *li
 	*ask = (struct ask){ .number = ++asks->last_number,
 			     .asked = asked,
 			     .serial = from->serial,
-			     .deadline_ms = monotonic_ms() + ASKS_TIMEOUT_MS,
+			     .deadline_ms = clock_monotonic_ms() + ASKS_TIMEOUT_MS,
 			     .id = format_string("%s", from->id),
 			     .frame = frame };
 	json_set_int(frame, "ask", ask->number);
@@ -367,19 +360,26 @@ int asks_answer(struct asks *asks, const char *id, json_object *answer, struct e
 {
 	int64_t number = json_get_int(answer, "ask", -1);
 	int64_t code = json_get_int(answer, "errno", 0);
-	json_object *data = NULL;
-	json_object_object_get_ex(answer, "data", &data);
-	if (code < 0 || code > 4095 || (data && !json_object_is_type(data, json_type_string)))
-		return error_set(err, EINVAL, "an answer needs \"ask\", \"errno\" and a text as \"data\"");
+	const char *data = json_get_string(answer, "data", NULL);
+	size_t length = 0;
+	if (data)
+		length = (size_t)json_object_get_string_len(json_object_object_get(answer, "data"));
+	/* The answer to "size" is a number. */
+	char number_text[24];
+	int64_t size = json_get_int(answer, "size", -1);
+	if (!data && size >= 0) {
+		length = (size_t)snprintf(number_text, sizeof(number_text), "%lld", (long long)size);
+		data = number_text;
+	}
+	if (code < 0 || code > 4095)
+		return error_set(err, EINVAL, "an answer needs \"ask\", \"errno\" and \"data\" or \"size\"");
 	int status = -ENOENT;
 	pthread_mutex_lock(&asks->lock);
 	for (struct ask **link = &asks->pending; *link; link = &(*link)->following) {
 		struct ask *ask = *link;
 		if (ask->number != number || strcmp(ask->id, id) != 0)
 			continue;
-		send_line(asks, ask->serial, ask->asked, (int)code,
-			  data ? json_object_get_string(data) : NULL,
-			  data ? (size_t)json_object_get_string_len(data) : 0);
+		send_line(asks, ask->serial, ask->asked, (int)code, data, length);
 		*link = ask->following;
 		asks->pending_count--;
 		free_ask(ask);

@@ -34,5 +34,5 @@ void asks_close(struct asks *asks, const char *id);
  */
 bool asks_take(struct asks *asks, const char *id, uint64_t stream, json_object **frame);
 
-/* The controller's answer: {"ask", "errno", "data"}. -ENOENT: nobody waits for it (any more). */
+/* The controller's answer: {"ask", "errno", "data" or "size"}. -ENOENT: nobody waits for it (any more). */
 int asks_answer(struct asks *asks, const char *id, json_object *answer, struct error *err);

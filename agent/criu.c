@@ -15,6 +15,7 @@
 #include "agent/cgroup.h"
 #include "agent/container.h"
 #include "lib/cleanup.h"
+#include "lib/clock.h"
 #include "lib/file.h"
 #include "lib/log.h"
 #include "lib/proc.h"
@@ -53,13 +54,6 @@ static void free_words(struct words *words)
 }
 
 #define autowords __attribute__((cleanup(free_words)))
-
-static int64_t realtime_ns(void)
-{
-	struct timespec now;
-	clock_gettime(CLOCK_REALTIME, &now);
-	return now.tv_sec * 1000000000LL + now.tv_nsec;
-}
 
 void criu_prepare_host(void)
 {
@@ -196,7 +190,7 @@ int criu_dump(const struct layout *layout, pid_t pid, int timeout_ms, int64_t *f
 		.setup = disguise,
 		.setup_context = &as,
 	};
-	*freeze_ns = realtime_ns();
+	*freeze_ns = clock_now_ns();
 	status = proc_run((const char *const *)words.word, &options, err);
 	if (status == 0)
 		return 0;
@@ -259,7 +253,7 @@ int criu_restore(const struct layout *layout, int timeout_ms, pid_t *pid, int64_
 		.setup_context = &entrance,
 	};
 	int status = proc_run((const char *const *)words.word, &options, err);
-	*thaw_ns = realtime_ns();
+	*thaw_ns = clock_now_ns();
 	cgroup_close(entrance.fds, entrance.count);
 	if (status < 0) {
 		kill_leftovers();

@@ -3,10 +3,10 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include "agent/keeper_client.h"
 #include "lib/cleanup.h"
+#include "lib/clock.h"
 #include "lib/json.h"
 #include "lib/log.h"
 
@@ -18,21 +18,9 @@ enum {
 	RELEASE_MIN_MS = 2000,
 };
 
-static int64_t clock_ns(clockid_t clock)
-{
-	struct timespec now;
-	clock_gettime(clock, &now);
-	return now.tv_sec * 1000000000LL + now.tv_nsec;
-}
-
-static int64_t now_ms(void)
-{
-	return clock_ns(CLOCK_MONOTONIC) / 1000000;
-}
-
 static int left_ms(const struct frozen *frozen)
 {
-	int64_t left = frozen->deadline - now_ms();
+	int64_t left = frozen->deadline - clock_monotonic_ms();
 	return left > 0 ? (int)left : 0;
 }
 
@@ -59,13 +47,13 @@ static bool has_fault(const struct frozen *frozen, const char *step)
 
 static int run_step(struct frozen *frozen, const struct step *step, struct error *err)
 {
-	int64_t begun = clock_ns(CLOCK_MONOTONIC);
+	int64_t begun = clock_monotonic_ns();
 	int status = has_fault(frozen, step->name)
 			 ? error_set(err, EIO, "the step %s fails because a fault was asked for", step->name)
 			 : step->run(frozen, err);
 	json_object *entry = json_object_new_object();
 	json_set_string(entry, "name", step->name);
-	json_set_int(entry, "ns", clock_ns(CLOCK_MONOTONIC) - begun);
+	json_set_int(entry, "ns", clock_monotonic_ns() - begun);
 	json_object_array_add(frozen->steps, entry);
 	return status;
 }
@@ -84,7 +72,7 @@ static int run_steps(struct frozen *frozen, const struct step *steps, size_t cou
 {
 	if (frozen->deadline_ms <= 0)
 		frozen->deadline_ms = DEFAULT_DEADLINE_MS;
-	frozen->deadline = now_ms() + frozen->deadline_ms;
+	frozen->deadline = clock_monotonic_ms() + frozen->deadline_ms;
 	if (!frozen->steps)
 		frozen->steps = json_object_new_array();
 	for (size_t i = 0; i < count; i++) {
@@ -149,7 +137,7 @@ static int dump(struct frozen *frozen, struct error *err)
 {
 	autojson json_object *fields = json_object_new_object(), *reply = NULL;
 	/* The deadline is that of the frozen part: it begins here. */
-	frozen->deadline = now_ms() + frozen->deadline_ms;
+	frozen->deadline = clock_monotonic_ms() + frozen->deadline_ms;
 	json_set_int(fields, "timeout_ms", frozen->deadline_ms);
 	int status = keeper_call(frozen->layout->directory, "dump", fields,
 				 frozen->deadline_ms + KEEPER_MARGIN_MS, &reply, err);
@@ -163,7 +151,7 @@ static int dump(struct frozen *frozen, struct error *err)
 	}
 	frozen->gone = true;
 	frozen->freeze_ns = json_get_int(reply, "freeze_ns", 0);
-	frozen->dumped_ns = clock_ns(CLOCK_REALTIME);
+	frozen->dumped_ns = clock_now_ns();
 	return 0;
 }
 
@@ -194,7 +182,7 @@ static int release(struct frozen *frozen, struct error *err)
 	    layout_release_volumes(frozen->layout, left < RELEASE_MIN_MS ? RELEASE_MIN_MS : left, err);
 	if (status < 0)
 		return status;
-	frozen->released_ns = clock_ns(CLOCK_REALTIME);
+	frozen->released_ns = clock_now_ns();
 	return left_ms(frozen) > 0
 		   ? 0
 		   : error_set(err, ETIMEDOUT, "the frozen section took longer than its deadline");
@@ -270,7 +258,7 @@ static int mount_volumes(struct frozen *frozen, struct error *err)
 	int status = layout_mount_volumes(frozen->layout, true, err);
 	if (status == 0)
 		status = layout_mount_root(frozen->layout, err);
-	frozen->mounted_ns = clock_ns(CLOCK_REALTIME);
+	frozen->mounted_ns = clock_now_ns();
 	return status;
 }
 

@@ -9,6 +9,7 @@
 #include "agent/job_state.h"
 #include "agent/keeper_client.h"
 #include "lib/cleanup.h"
+#include "lib/clock.h"
 #include "lib/file.h"
 #include "lib/json.h"
 #include "lib/log.h"
@@ -164,13 +165,6 @@ static int decode_base64(const char *text, unsigned char **data, size_t *length)
 	return 0;
 }
 
-static int64_t realtime_ns(void)
-{
-	struct timespec now;
-	clock_gettime(CLOCK_REALTIME, &now);
-	return now.tv_sec * 1000000000LL + now.tv_nsec;
-}
-
 static int start(struct job *job, json_object *body, json_object **answer, struct error *err)
 {
 	const struct jobs_hooks *hooks = job->jobs->hooks;
@@ -201,7 +195,7 @@ static int start(struct job *job, json_object *body, json_object **answer, struc
 			log_error("job %s: %s", job->id, more.text);
 		return status;
 	}
-	int64_t now = realtime_ns();
+	int64_t now = clock_now_ns();
 	job_note_container(job);
 	job_set_state(job, RUNNING);
 	*answer = json_object_new_object();

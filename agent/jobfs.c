@@ -18,6 +18,7 @@
 #include "agent/jobtree.h"
 #include "agent/logdir.h"
 #include "lib/cleanup.h"
+#include "lib/clock.h"
 #include "lib/file.h"
 #include "lib/json.h"
 #include "lib/log.h"
@@ -26,6 +27,7 @@ enum {
 	VALUE_SIZE = 4096,     /* what a one-value file shows, and the longest command */
 	PIECE_SIZE = 64 << 10, /* of what the controller is asked for at once; JSON makes it longer */
 	LINK_TIMEOUT_MS = 2000,
+	HELD_ANSWER_MS = 500,  /* how long an answer is waited for while the job is being stopped */
 	FOREVER = 86400,
 };
 
@@ -61,6 +63,7 @@ struct jobfs {
 	uid_t uid;
 	gid_t gid;
 	bool held;
+	int64_t held_since_ms;
 	int64_t *sizes; /* of live nodes, by number; -1: not known */
 };
 
@@ -220,8 +223,15 @@ static void on_interrupt(fuse_req_t req, void *data)
 	waiting->interrupted = true;
 }
 
+/*
+ * A signal ends a request at once. criu's stopping of the tasks looks just like one: a request that is under way then
+ * gets its answer, which is a few milliseconds off, so that the job never sees the EINTR of its own freeze. One
+ * that has none after a while is given up, or the dump would fail for it.
+ */
 static void end_interrupted(struct jobfs *fs)
 {
+	if (fs->held && clock_monotonic_ms() - fs->held_since_ms < HELD_ANSWER_MS)
+		return;
 	for (struct waiting *waiting = fs->list, *following; waiting; waiting = following) {
 		following = waiting->following;
 		if (!waiting->interrupted)
@@ -572,20 +582,25 @@ static void *jobfs_main(void *argument)
 			{ .fd = askline_fd(fs->line), .events = POLLIN },
 		};
 		int timeout = askline_timeout_ms(fs->line);
+		if (fs->held && (timeout < 0 || timeout > HELD_ANSWER_MS))
+			timeout = HELD_ANSWER_MS;
 		pthread_mutex_unlock(&fs->lock);
 		poll(waiting, array_length(waiting), timeout);
 		pthread_mutex_lock(&fs->lock);
 		if (fs->stopping)
 			break;
+		uint64_t wakes;
+		if (waiting[1].revents && read(fs->wake_fd, &wakes, sizeof(wakes)) < 0)
+			log_debug("jobfs: woken for nothing");
 		if (waiting[0].revents) {
 			int got = fuse_session_receive_buf(fs->session, &buffer);
 			if (got > 0)
 				fuse_session_process_buf(fs->session, &buffer);
 			else if (got < 0 && got != -EINTR && got != -EAGAIN)
 				break;
-			end_interrupted(fs);
 		}
 		askline_work(fs->line);
+		end_interrupted(fs);
 	}
 	if (!fs->stopping)
 		log_info("the job's own /float was unmounted");
@@ -667,6 +682,20 @@ int jobfs_start(const struct jobfs_config *config, struct jobfs **started, struc
 	return 0;
 }
 
+static void wake(struct jobfs *fs)
+{
+	uint64_t one = 1;
+	if (write(fs->wake_fd, &one, sizeof(one)) < 0)
+		log_debug("jobfs: already awake");
+}
+
+static void hold(struct jobfs *fs)
+{
+	fs->held = true;
+	fs->held_since_ms = clock_monotonic_ms();
+	wake(fs);
+}
+
 json_object *jobfs_hold(struct jobfs *fs)
 {
 	json_object *sizes = json_object_new_object();
@@ -676,7 +705,7 @@ json_object *jobfs_hold(struct jobfs *fs)
 		if (is_live(node) && live_size(fs, node) >= 0)
 			json_set_int(sizes, node->path, fs->sizes[i]);
 	}
-	fs->held = true;
+	hold(fs);
 	pthread_mutex_unlock(&fs->lock);
 	return sizes;
 }
@@ -689,7 +718,7 @@ void jobfs_hold_at(struct jobfs *fs, json_object *sizes)
 		if (is_live(node))
 			fs->sizes[i] = sizes ? json_get_int(sizes, node->path, -1) : fs->sizes[i];
 	}
-	fs->held = true;
+	hold(fs);
 	pthread_mutex_unlock(&fs->lock);
 }
 
@@ -697,6 +726,7 @@ void jobfs_go_on(struct jobfs *fs)
 {
 	pthread_mutex_lock(&fs->lock);
 	fs->held = false;
+	wake(fs);
 	pthread_mutex_unlock(&fs->lock);
 }
 
@@ -707,9 +737,7 @@ void jobfs_stop(struct jobfs *fs)
 	pthread_mutex_lock(&fs->lock);
 	fs->stopping = true;
 	pthread_mutex_unlock(&fs->lock);
-	uint64_t one = 1;
-	if (write(fs->wake_fd, &one, sizeof(one)) < 0)
-		log_debug("jobfs: already awake");
+	wake(fs);
 	pthread_join(fs->thread, NULL);
 	free_parts(fs);
 }

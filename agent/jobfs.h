@@ -9,10 +9,9 @@
  * above a path need no row. Kinds: value      text, asked once per open handle; shows a constant size control
  * as value when read; one write(2) is one command link       a symbolic link, asked at each readlink
  *   directory  an empty directory
- *   live       output, stdout.autosave, stderr.autosave: that file of the log directory; log: a link to the
- * log directory as the job sees it; any other name: asked, with its size (op "size") and by pieces (op "read"
- *              with "offset" and "size"; "data" is the piece)
- * jobs/self is a link to the job's directory.
+ *   live       output, stdout.autosave, stderr.autosave: that file of the log directory; any other name:
+ * asked, with its size (op "size") and by pieces (op "read" with "offset" and "size") jobs/self is a link to
+ * the job's directory, jobs/ID/log one to the log directory as the job sees it.
  *
  * Any thread may call these; one thread of its own serves. One mutex guards everything and is held for short.
  */

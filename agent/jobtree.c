@@ -75,8 +75,7 @@ static int find_kind(const char *kind, const char *name, enum jobtree_kind *foun
 	return -EINVAL;
 }
 
-static int add_row(struct jobtree *tree, json_object *row, const char *id, const char *log_path,
-		   struct error *err)
+static int add_row(struct jobtree *tree, json_object *row, const char *id, struct error *err)
 {
 	const char *name = json_get_string(row, "name", NULL), *kind = json_get_string(row, "kind", "");
 	const char *given = json_get_string(row, "path", NULL);
@@ -92,14 +91,9 @@ static int add_row(struct jobtree *tree, json_object *row, const char *id, const
 		return 0;
 	if (node)
 		return error_set(err, EINVAL, "\"tree\" has %s twice", path);
-	/* The log directory as the job has it anyway: nothing of it needs to go through here. */
-	bool is_log =
-	    !given && strcmp(name, "log") == 0 && (found == JOBTREE_ASKED_LIVE || found == JOBTREE_DIRECTORY);
-	node = add_node(tree, path, is_log ? JOBTREE_FIXED_LINK : found,
+	node = add_node(tree, path, found,
 			(mode_t)json_get_int(row, "mode", found == JOBTREE_DIRECTORY ? 0555 : 0444));
 	node->name = format_string("%s", name);
-	if (is_log)
-		node->target = format_string("%s", log_path);
 	return 0;
 }
 
@@ -137,7 +131,11 @@ struct jobtree *jobtree_new(json_object *rows, const char *id, const char *log_p
 	add_node(tree, "jobs/self", JOBTREE_FIXED_LINK, 0777)->target = format_string("%s", id);
 	int status = 0;
 	for (size_t i = 0; rows && i < json_object_array_length(rows) && status == 0; i++)
-		status = add_row(tree, json_object_array_get_idx(rows, i), id, log_path, err);
+		status = add_row(tree, json_object_array_get_idx(rows, i), id, err);
+	/* The log directory as the job has it anyway: nothing of it needs to go through here. */
+	autofree char *log = format_string("jobs/%s/log", id);
+	if (status == 0 && !find_path(tree, log, strlen(log)))
+		add_node(tree, log, JOBTREE_FIXED_LINK, 0777)->target = format_string("%s", log_path);
 	if (status == 0)
 		status = finish(tree, err);
 	if (status == 0)

@@ -29,6 +29,7 @@
 #include "agent/layout.h"
 #include "agent/spec.h"
 #include "lib/cleanup.h"
+#include "lib/clock.h"
 #include "lib/file.h"
 #include "lib/json.h"
 #include "lib/log.h"
@@ -54,13 +55,6 @@ struct keeper {
 	bool quit;
 	struct connection connections[CONNECTIONS_MAX];
 };
-
-static int64_t now_ms(void)
-{
-	struct timespec now;
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * 1000LL + now.tv_nsec / 1000000;
-}
 
 /* ---- the job's network namespace ---- */
 
@@ -141,12 +135,12 @@ static void reap(struct keeper *keeper)
 /* Wait until the first process is gone; false when it does not go. */
 static bool wait_gone(pid_t pid, int *wait_status)
 {
-	int64_t end = now_ms() + GONE_WAIT_MS;
+	int64_t end = clock_monotonic_ms() + GONE_WAIT_MS;
 	for (;;) {
 		pid_t got = waitpid(pid, wait_status, WNOHANG);
 		if (got == pid || (got < 0 && errno == ECHILD))
 			return true;
-		if (now_ms() >= end)
+		if (clock_monotonic_ms() >= end)
 			return false;
 		nanosleep(&(struct timespec){ .tv_nsec = 200000 }, NULL);
 	}
@@ -260,7 +254,7 @@ static int do_signal(struct keeper *keeper, json_object *request, json_object *r
 static int do_stop(struct keeper *keeper, json_object *request, json_object *reply, struct error *err)
 {
 	(void)reply;
-	int64_t at = now_ms() + json_get_int(request, "grace_ms", 10000);
+	int64_t at = clock_monotonic_ms() + json_get_int(request, "grace_ms", 10000);
 	int status = need_running(keeper, err);
 	if (status < 0)
 		return status;
@@ -372,13 +366,13 @@ static void run(struct keeper *keeper)
 		};
 		for (size_t i = 0; i < CONNECTIONS_MAX; i++)
 			waiting[2 + i] = (struct pollfd){ .fd = keeper->connections[i].fd, .events = POLLIN };
-		int64_t left = keeper->kill_at ? keeper->kill_at - now_ms() : -1;
+		int64_t left = keeper->kill_at ? keeper->kill_at - clock_monotonic_ms() : -1;
 		if (keeper->kill_at && left < 0)
 			left = 0;
 		int ready = poll(waiting, array_length(waiting), (int)left);
 		if (ready < 0 && errno != EINTR)
 			log_error("the keeper's poll failed: %s", strerror(errno));
-		if (keeper->kill_at && now_ms() >= keeper->kill_at) {
+		if (keeper->kill_at && clock_monotonic_ms() >= keeper->kill_at) {
 			keeper->kill_at = 0;
 			if (keeper->pid > 0)
 				kill(keeper->pid, SIGKILL);

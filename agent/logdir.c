@@ -132,6 +132,7 @@ static int add_child(int directory, const char *parent, const char *name, const 
 		return -ENOMEM;
 	entry->path = *parent ? format_string("%s/%s", parent, name) : format_string("%s", name);
 	entry->name = logdir_printable(entry->path);
+	list->bytes += strlen(entry->name) + (target ? strlen(target) : 0);
 	entry->target = take_pointer(target);
 	entry->type = type;
 	entry->generation = st->st_ino;
@@ -163,7 +164,7 @@ static int scan_directory(int root, const char *path, int depth, dev_t device, c
 			continue;
 		if (!S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode) && !S_ISLNK(st.st_mode))
 			continue;
-		if (list->count >= LOGDIR_ENTRIES) {
+		if (list->count >= LOGDIR_ENTRIES || list->bytes >= LOGDIR_BYTES) {
 			list->cut = true;
 			break;
 		}

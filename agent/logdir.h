@@ -27,10 +27,12 @@ struct logdir_entry {
 struct logdir_list {
 	struct logdir_entry *entries;
 	size_t count, room;
-	bool cut; /* there is more than LOGDIR_ENTRIES or LOGDIR_DEPTH */
+	size_t bytes; /* of names and targets */
+	bool cut;     /* there is more than LOGDIR_ENTRIES, LOGDIR_DEPTH or LOGDIR_BYTES */
 };
 
-enum { LOGDIR_ENTRIES = 10000, LOGDIR_DEPTH = 16 };
+/* So that the names fit into a frame of 8 MiB whatever they are. */
+enum { LOGDIR_ENTRIES = 10000, LOGDIR_DEPTH = 16, LOGDIR_BYTES = 1 << 20 };
 
 /* The log directory itself, for the others; -errno. */
 int logdir_open(const char *directory);

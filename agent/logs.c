@@ -14,18 +14,18 @@
 
 #include "agent/logdir.h"
 #include "lib/cleanup.h"
+#include "lib/clock.h"
 #include "lib/file.h"
 #include "lib/log.h"
 
 #define WAKE_FILE "/run/float/wake"
 
 enum {
-	WATCH_LIMIT =
-	    512, /* directories of one job; those beyond are seen by the stream's look each second */
-	LOST_LIMIT = 1000, /* watches that the kernel dropped: the library remembers them for ever */
-	WALK_PACE = 4,     /* walking for new directories takes at most a fifth of the time */
-	WALK_WAIT_NS =
-	    2000000, /* a pause that is waited for; a longer one ends with the next event or second */
+	WATCH_LIMIT = 512,       /* directories of one job; beyond: seen by the stream's look each second */
+	LOST_LIMIT = 1000,       /* watches that the kernel dropped: the library remembers them for ever */
+	WALK_PACE = 4,           /* walking for new directories takes at most a fifth of the time */
+	WALK_WAIT_NS = 50000000, /* a longer pause is not waited for: the next event or second ends it */
+	WALK_SLICE_NS = 1000000, /* so soon a close is noticed in a pause */
 	WATCH_EVENTS = IN_MODIFY | IN_ATTRIB | IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO |
 		       IN_ONLYDIR | IN_EXCL_UNLINK,
 };
@@ -65,13 +65,6 @@ struct logs {
 	size_t lost;
 	uint64_t spelling;
 };
-
-static int64_t monotonic_ns(void)
-{
-	struct timespec now;
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
-}
 
 static void wake_watcher(struct logs *logs)
 {
@@ -218,7 +211,7 @@ static void note_event(struct logs *logs, const struct inotify_event *event)
 static void attend(struct logs *logs, struct log_root *root)
 {
 	bool touched = root->touched;
-	int64_t early = root->watched ? root->walk_at_ns - monotonic_ns() : 0;
+	int64_t early = root->watched ? root->walk_at_ns - clock_monotonic_ns() : 0;
 	bool walk = (!root->watched || root->walk) && early < WALK_WAIT_NS;
 	root->touched = false;
 	if (root->watched && !root->wanted) {
@@ -230,18 +223,23 @@ static void attend(struct logs *logs, struct log_root *root)
 		return;
 	if (!walk && !touched)
 		return;
+	if (!root->watched)
+		root->walk_at_ns = 0;
 	root->watched = true;
 	pthread_mutex_unlock(&logs->lock);
 	if (walk) {
-		if (early > 0)
-			nanosleep(&(struct timespec){ .tv_nsec = early }, NULL);
-		int64_t before = monotonic_ns();
+		while ((early = root->walk_at_ns - clock_monotonic_ns()) > 0 &&
+		       !__atomic_load_n(&root->stop, __ATOMIC_RELAXED))
+			nanosleep(
+			    &(struct timespec){ .tv_nsec = early < WALK_SLICE_NS ? early : WALK_SLICE_NS },
+			    NULL);
+		int64_t before = clock_monotonic_ns();
 		root->walk = false;
 		pthread_mutex_lock(&root->busy);
 		if (!__atomic_load_n(&root->stop, __ATOMIC_RELAXED))
 			watch_tree(logs, root);
 		pthread_mutex_unlock(&root->busy);
-		int64_t after = monotonic_ns();
+		int64_t after = clock_monotonic_ns();
 		root->walk_at_ns = after + (after - before) * WALK_PACE;
 	}
 	logs->ring(logs->context, root->id);

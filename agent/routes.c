@@ -130,8 +130,9 @@ int routes_http_status(int code)
 	static const struct {
 		int code, status;
 	} table[] = {
-		{ EINVAL, 400 }, { EBADMSG, 400 }, { EACCES, 403 },     { EPERM, 403 }, { ENOENT, 404 },
-		{ EBUSY, 409 },  { ESTALE, 409 },  { EOPNOTSUPP, 409 }, { EFBIG, 413 }, { EAGAIN, 503 },
+		{ EINVAL, 400 },     { EBADMSG, 400 }, { EPROTO, 400 }, { EACCES, 403 },
+		{ EPERM, 403 },      { ENOENT, 404 },  { EBUSY, 409 },  { ESTALE, 409 },
+		{ EOPNOTSUPP, 409 }, { EFBIG, 413 },   { EAGAIN, 503 },
 	};
 	for (size_t i = 0; i < array_length(table); i++)
 		if (table[i].code == code)

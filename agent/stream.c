@@ -9,6 +9,7 @@
 #include "agent/frame.h"
 #include "agent/tail.h"
 #include "lib/cleanup.h"
+#include "lib/clock.h"
 #include "lib/file.h"
 
 enum { TICK_MS = 1000 };
@@ -38,13 +39,6 @@ struct streams {
 	struct logs *logs;
 	struct asks *asks;
 };
-
-static int64_t monotonic_ms(void)
-{
-	struct timespec now;
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 struct streams *streams_new(void)
 {
@@ -224,7 +218,7 @@ static bool make_frame(struct stream *stream)
 			return true;
 		}
 		/* inotify does not tell of writes through a mapping. */
-		int64_t now = monotonic_ms();
+		int64_t now = clock_monotonic_ms();
 		if (now - stream->scan_ms >= TICK_MS || stream->last_look)
 			scan = true;
 		if (scan)
@@ -248,7 +242,7 @@ ssize_t stream_read(struct stream *stream, char *buffer, size_t size)
 		if (!make_frame(stream))
 			return -1;
 		stream->given = 0;
-		stream->frame_ms = monotonic_ms();
+		stream->frame_ms = clock_monotonic_ms();
 	}
 	size_t left = stream->frame.length - stream->given;
 	size_t length = left < size ? left : size;

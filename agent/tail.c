@@ -8,6 +8,7 @@
 
 #include "lib/cleanup.h"
 #include "lib/clock.h"
+#include "lib/log.h"
 
 enum {
 	HEAD_SIZE = 4096, /* so much of a file's beginning is compared */
@@ -38,13 +39,6 @@ struct tail {
 	int64_t scan_at_ns;
 	char burst[TAIL_BURST];
 };
-
-static int64_t monotonic_ns(void)
-{
-	struct timespec now;
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
-}
 
 static int compare_files(const void *one, const void *other)
 {
@@ -145,7 +139,7 @@ static int merge_files(struct tail *tail, const struct logdir_list *list)
 /* Look at the whole directory; 1 when the names must be told. */
 static int scan(struct tail *tail, int root, const bool *stop, struct frame *frame)
 {
-	int64_t before = monotonic_ns();
+	int64_t before = clock_monotonic_ns();
 	struct logdir_list fresh = { 0 };
 	int status = logdir_scan(root, stop, &fresh);
 	if (status == 0)
@@ -154,13 +148,18 @@ static int scan(struct tail *tail, int root, const bool *stop, struct frame *fra
 		logdir_clear(&fresh);
 		return status;
 	}
+	if (fresh.cut && !tail->cut_told) {
+		tail->cut_told = true;
+		log_info("a log directory has too many names: those beyond the first %zu are not followed",
+			 fresh.count);
+	}
 	bool changed = !tail->named || logdir_differs(&tail->known, &fresh);
 	logdir_clear(&tail->known);
 	tail->known = fresh;
 	tail->due = false;
 	tail->named = true;
 	tail->have_count = 0; /* a generation that was gone at the first look is forgotten */
-	int64_t after = monotonic_ns();
+	int64_t after = clock_monotonic_ns();
 	tail->scan_at_ns = after + (after - before) * PACE_SCAN;
 	if (!changed)
 		return 0;
@@ -261,7 +260,7 @@ int tail_next(struct tail *tail, int root, const bool *stop, bool wanted, struct
 	*again_ms = 0;
 	if (wanted)
 		tail->due = true;
-	if (tail->due && monotonic_ns() >= tail->scan_at_ns) {
+	if (tail->due && clock_monotonic_ns() >= tail->scan_at_ns) {
 		int status = scan(tail, root, stop, frame);
 		if (status != 0)
 			return status;
@@ -275,7 +274,7 @@ int tail_next(struct tail *tail, int root, const bool *stop, bool wanted, struct
 			return 1;
 	}
 	if (tail->due) {
-		int64_t left = tail->scan_at_ns - monotonic_ns();
+		int64_t left = tail->scan_at_ns - clock_monotonic_ns();
 		*again_ms = left > 0 ? (int)(left / 1000000) + 1 : 1;
 	}
 	return 0;

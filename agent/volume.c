@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "lib/cleanup.h"
+#include "lib/clock.h"
 #include "lib/file.h"
 #include "lib/proc.h"
 
@@ -22,13 +23,6 @@ enum {
 	FORMAT_TIMEOUT_MS = 120000,
 	SUPERBLOCK_MAGIC_AT = 0x10040, /* struct btrfs_super_block.magic, superblock at 64 KiB */
 };
-
-static int64_t now_ms(void)
-{
-	struct timespec now;
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * 1000LL + now.tv_nsec / 1000000;
-}
 
 static void sleep_us(long us)
 {
@@ -38,14 +32,14 @@ static void sleep_us(long us)
 int volume_find(const char *serial, int timeout_ms, char **device, struct error *err)
 {
 	autofree char *path = format_string("/dev/disk/by-id/float-%s", serial);
-	int64_t end = now_ms() + timeout_ms;
+	int64_t end = clock_monotonic_ms() + timeout_ms;
 	for (;;) {
 		struct stat st;
 		if (stat(path, &st) == 0 && S_ISBLK(st.st_mode)) {
 			*device = take_pointer(path);
 			return 0;
 		}
-		if (now_ms() >= end)
+		if (clock_monotonic_ms() >= end)
 			return error_set(err, ENODEV, "the volume %s is not attached to this host", serial);
 		sleep_us(2000);
 	}
@@ -84,14 +78,14 @@ int volume_format(const char *device, struct error *err)
 
 int volume_claim(const char *device, int timeout_ms, struct error *err)
 {
-	int64_t end = now_ms() + timeout_ms;
+	int64_t end = clock_monotonic_ms() + timeout_ms;
 	for (;;) {
 		autoclose int fd = open(device, O_RDWR | O_EXCL | O_CLOEXEC);
 		if (fd >= 0)
 			return 0;
 		if (errno != EBUSY)
 			return error_sys(err, errno, "cannot open the volume %s", device);
-		if (now_ms() >= end)
+		if (clock_monotonic_ms() >= end)
 			return error_set(err, EBUSY, "the volume %s is still mounted somewhere", device);
 		sleep_us(500);
 	}
@@ -214,13 +208,13 @@ static void name_holder(const char *directory, char *text, size_t size)
 
 int volume_unmount(const char *directory, int timeout_ms, struct error *err)
 {
-	int64_t end = now_ms() + timeout_ms;
+	int64_t end = clock_monotonic_ms() + timeout_ms;
 	for (;;) {
 		if (umount2(directory, UMOUNT_NOFOLLOW) == 0 || errno == EINVAL || errno == ENOENT)
 			return 0;
 		if (errno != EBUSY)
 			return error_sys(err, errno, "cannot unmount %s", directory);
-		if (now_ms() >= end)
+		if (clock_monotonic_ms() >= end)
 			break;
 		sleep_us(500);
 	}

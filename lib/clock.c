@@ -3,11 +3,26 @@
 #include <stdio.h>
 #include <time.h>
 
-int64_t clock_now_ns(void)
+static int64_t read_clock(clockid_t clock)
 {
 	struct timespec now;
-	clock_gettime(CLOCK_REALTIME, &now);
+	clock_gettime(clock, &now);
 	return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+int64_t clock_now_ns(void)
+{
+	return read_clock(CLOCK_REALTIME);
+}
+
+int64_t clock_monotonic_ns(void)
+{
+	return read_clock(CLOCK_MONOTONIC);
+}
+
+int64_t clock_monotonic_ms(void)
+{
+	return read_clock(CLOCK_MONOTONIC) / 1000000;
 }
 
 void clock_format(int64_t ns, int digits, char text[CLOCK_TEXT_SIZE])

@@ -12,18 +12,12 @@
 #include <unistd.h>
 
 #include "lib/cleanup.h"
+#include "lib/clock.h"
 #include "lib/file.h"
 
 enum { OUTPUT_LIMIT = 64 << 10, DEFAULT_TIMEOUT_MS = 60000 };
 
 extern char **environ;
-
-static int64_t now_ms(void)
-{
-	struct timespec now;
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 /* What execvpe would find; done before fork, where malloc is still allowed. */
 static char *find_program(const char *name)
@@ -102,7 +96,7 @@ child_run(const char *program, const char *const argv[], char **environment, con
 static int collect_output(int fd, int64_t deadline, char *buffer, size_t *used)
 {
 	for (;;) {
-		int64_t left = deadline - now_ms();
+		int64_t left = deadline - clock_monotonic_ms();
 		if (left <= 0)
 			return -ETIMEDOUT;
 		struct pollfd waiting = { .fd = fd, .events = POLLIN };
@@ -126,7 +120,7 @@ static int wait_for_exit(pid_t pid, int64_t deadline, int *wait_status)
 {
 	autoclose int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
 	struct pollfd waiting = { .fd = pidfd, .events = POLLIN };
-	int64_t left = deadline - now_ms();
+	int64_t left = deadline - clock_monotonic_ms();
 	int ready = poll(&waiting, 1, left > 0 ? (int)left : 0);
 	if (pidfd >= 0 && ready == 0) {
 		kill(-pid, SIGKILL);
@@ -169,7 +163,7 @@ int proc_run(const char *const argv[], const struct proc_options *options, struc
 		return error_sys(err, errno, "cannot run %s", argv[0]);
 	autoclose int failure_read = failure[0], failure_write = failure[1];
 
-	int64_t deadline = now_ms() + (options->timeout_ms ? options->timeout_ms : DEFAULT_TIMEOUT_MS);
+	int64_t deadline = clock_monotonic_ms() + (options->timeout_ms ? options->timeout_ms : DEFAULT_TIMEOUT_MS);
 	pid_t pid = fork();
 	if (pid < 0)
 		return error_sys(err, errno, "cannot run %s", argv[0]);

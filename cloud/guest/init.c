@@ -20,6 +20,7 @@
 
 #include "cloud/guest/enrolment.h"
 #include "lib/cleanup.h"
+#include "lib/clock.h"
 #include "lib/error.h"
 #include "lib/file.h"
 #include "lib/log.h"
@@ -27,13 +28,6 @@
 #define AGENT "/usr/lib/float/float-agent"
 
 enum { BACKOFF_FIRST_MS = 100, BACKOFF_LAST_MS = 5000, LIVED_LONG_MS = 10000, END_GRACE_MS = 3000 };
-
-static int64_t now_ms(void)
-{
-	struct timespec now;
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 static bool is_mount_point(const char *path)
 {
@@ -120,9 +114,9 @@ static pid_t start_agent(void)
 static void end_all(void)
 {
 	kill(-1, SIGTERM);
-	int64_t until = now_ms() + END_GRACE_MS;
+	int64_t until = clock_monotonic_ms() + END_GRACE_MS;
 	pid_t pid;
-	while (((pid = waitpid(-1, NULL, WNOHANG)) >= 0 || errno == EINTR) && now_ms() < until)
+	while (((pid = waitpid(-1, NULL, WNOHANG)) >= 0 || errno == EINTR) && clock_monotonic_ms() < until)
 		if (pid == 0)
 			nanosleep(&(struct timespec){ .tv_nsec = 10000000 }, NULL);
 	kill(-1, SIGKILL);
@@ -140,15 +134,15 @@ static void serve(const sigset_t *signals)
 	int64_t started = 0, start_at = 0, backoff = BACKOFF_FIRST_MS;
 	pid_t agent = -1;
 	for (;;) {
-		if (agent < 0 && now_ms() >= start_at) {
-			started = now_ms();
+		if (agent < 0 && clock_monotonic_ms() >= start_at) {
+			started = clock_monotonic_ms();
 			agent = start_agent();
 			if (agent < 0) {
 				log_error("cannot start a process: %s", strerror(errno));
 				start_at = started + BACKOFF_LAST_MS;
 			}
 		}
-		int64_t wait = agent < 0 ? start_at - now_ms() : 60000;
+		int64_t wait = agent < 0 ? start_at - clock_monotonic_ms() : 60000;
 		if (wait < 0)
 			wait = 0;
 		int got = sigtimedwait(
@@ -161,10 +155,10 @@ static void serve(const sigset_t *signals)
 		while ((pid = waitpid(-1, &how, WNOHANG)) > 0) {
 			if (pid != agent)
 				continue;
-			int64_t lived = now_ms() - started;
+			int64_t lived = clock_monotonic_ms() - started;
 			log_end(how, lived);
 			backoff = lived >= LIVED_LONG_MS ? BACKOFF_FIRST_MS : backoff;
-			start_at = now_ms() + backoff;
+			start_at = clock_monotonic_ms() + backoff;
 			backoff = backoff * 2 > BACKOFF_LAST_MS ? BACKOFF_LAST_MS : backoff * 2;
 			agent = -1;
 		}

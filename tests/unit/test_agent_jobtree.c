@@ -32,7 +32,7 @@ Test(agent_jobtree, rows_and_what_is_above_them)
 	struct jobtree *tree =
 	    make("{\"tree\":[{\"name\":\"migrate\",\"mode\":438,\"kind\":\"control\"},"
 		 "{\"name\":\"output\",\"kind\":\"live\"},{\"name\":\"job.events\",\"kind\":\"live\"},"
-		 "{\"name\":\"log\",\"kind\":\"directory\"},{\"name\":\"host\",\"kind\":\"link\"},"
+		 "{\"name\":\"host\",\"kind\":\"link\"},"
 		 "{\"name\":\"cpu\",\"kind\":\"value\",\"path\":\"instances/c5.large/cpu\"}]}");
 	cr_assert_str_eq(tree->nodes[0].path, "");
 	cr_assert_eq(at(tree, "jobs/job1/migrate")->kind, JOBTREE_CONTROL);
