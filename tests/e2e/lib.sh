@@ -4,8 +4,6 @@
 # Each file has a daemon of its own: its directories are below $DIR, it is mounted on $MOUNT with its state in $STATE.
 # A test is a function test_NAME; it fails when a command in it fails (errexit) or by `fail`.
 
-MACHINE=$B/machine.sqfs
-AGENT=$B/agent.sqfs
 SHIM=$B/float
 top=${top:?}
 
@@ -19,6 +17,10 @@ make_directories() {
 	export MOUNT STATE DIR FLOAT_MOUNT=$MOUNT
 	: >"$DAEMON_LOG"
 	: >"$DIR/checked-log"
+	# By names below $DIR, so that loop devices that are left tell whose they are.
+	MACHINE=$DIR/machine.sqfs AGENT=$DIR/agent.sqfs
+	ln "$B/machine.sqfs" "$MACHINE" 2>/dev/null || cp "$B/machine.sqfs" "$MACHINE"
+	ln "$B/agent.sqfs" "$AGENT" 2>/dev/null || cp "$B/agent.sqfs" "$AGENT"
 }
 
 # The options that every daemon of this file gets, and more of them: cloud=local,state=…[,MORE]
@@ -316,12 +318,8 @@ mounts() { # the deepest first
 	sed -n "s|^[^ ]* [^ ]* [^ ]* [^ ]* \($DIR/[^ ]*\) .*|\1|p" /proc/self/mountinfo | sort -r
 }
 
-cgroups() { # named after hosts of this state directory
-	local record
-	for record in "$STATE"/local/hosts/*; do
-		[[ ! -e $record ]] || find /sys/fs/cgroup -depth -type d -name "*$(basename "$record" .json)*" 2>/dev/null
-	done
-	return 0
+cgroups() { # of this state directory, the deepest first
+	[[ ! -s $STATE/local/id ]] || find /sys/fs/cgroup -depth -type d -path "*/float-$(head -c 8 "$STATE/local/id")*" 2>/dev/null
 }
 
 left_behind() {
@@ -329,6 +327,14 @@ left_behind() {
 	for what in mounts loops hosts_processes daemons_processes cgroups; do
 		$what | sed "s/^/${what//_/ }: /"
 	done
+}
+
+show_threads() { # PID
+	if command -v gdb >/dev/null; then
+		timeout 20 gdb -p "$1" -batch -ex 'thread apply all bt 12' 2>/dev/null | grep -E '^(Thread|#)'
+	else
+		grep -s . "/proc/$1/task"/*/{comm,wchan,syscall}
+	fi
 }
 
 # Stops the daemon and destroys by force whatever is left, however the tests ended. Fails if there was something.
@@ -341,7 +347,10 @@ take_down() {
 			timeout 5 umount -l "$MOUNT"
 		}
 	fi
-	[[ ! -s $DIR/daemon.pid ]] || wait_for 20 daemon_is_gone || echo "floatfs did not end"
+	[[ ! -s $DIR/daemon.pid ]] || wait_for 20 daemon_is_gone || {
+		echo "floatfs did not end; its threads:"
+		show_threads "$(<"$DIR/daemon.pid")"
+	}
 	wait_for 5 nothing_is_left_behind && return 0
 	left=$(left_behind)
 	for pid in $(hosts_processes; daemons_processes); do
