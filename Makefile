@@ -12,11 +12,11 @@ ALL_CPPFLAGS := -I. -D_GNU_SOURCE -DFUSE_USE_VERSION=314 -DFLOAT_VERSION='"$(VER
 ALL_CFLAGS := -std=gnu11 -Wall -Wextra -Werror -pthread $(CFLAGS) $(SAN_FLAGS)
 
 lib_PKGS := json-c gnutls libcurl fuse3
-fs_PKGS := $(lib_PKGS)
+fs_PKGS := $(lib_PKGS) mount
 agent_PKGS := $(lib_PKGS) libmicrohttpd libseccomp
 agent_LIBS := -linotifytools
 # Expanded where a recipe uses them: `make deps` runs on a machine that has no pkg-config yet.
-pkg_cflags = $(shell pkg-config --cflags $(sort $(fs_PKGS) $(agent_PKGS)))
+pkg_cflags = $(shell pkg-config --cflags $(agent_PKGS))
 
 lib_SRC := $(wildcard lib/*.c)
 cloud_SRC := $(wildcard cloud/*.c cloud/local/*.c)
@@ -76,7 +76,7 @@ SURVIVE := $(patsubst tests/survive/%.c,$(B)/survive/%,$(wildcard tests/survive/
 $(UNIT): $(B)/unit-%: $$(call objects,$$(unit_$$*_TEST) $$(unit_$$*_SRC))
 	rm -f $@.a && ar qcs $@.a $(call objects,$(unit_$*_SRC))
 	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $(call objects,$(unit_$*_TEST)) $@.a -lcriterion \
-		$$(pkg-config --libs $(agent_PKGS)) $(agent_LIBS)
+		$$(pkg-config --libs $(sort $(fs_PKGS) $(agent_PKGS))) $(agent_LIBS)
 
 # Static: a job's script may be any program, and an image need not have its libraries.
 $(B)/survive/%: tests/survive/%.c tests/survive/survive.h
@@ -119,7 +119,7 @@ lint:
 
 # The same names on Debian 12 and 13: to build, to make the images, to run.
 DEPS := gcc libc6-dev make pkg-config libfuse3-dev fuse3 libcurl4-gnutls-dev libgnutls28-dev libjson-c-dev \
-	libmicrohttpd-dev libseccomp-dev libinotifytools0-dev mmdebstrap squashfs-tools squashfs-tools-ng ca-certificates iproute2 procps
+	libmicrohttpd-dev libseccomp-dev libinotifytools0-dev libmount-dev mmdebstrap squashfs-tools squashfs-tools-ng ca-certificates iproute2 procps
 CHECK_DEPS := clang clang-format cppcheck shellcheck libcriterion-dev busybox curl openssl
 
 deps:

@@ -13,7 +13,6 @@
 #include "lib/json.h"
 #include "lib/log.h"
 
-
 static const char *const state_names[] = {
 	[PREPARED] = "prepared", [RUNNING] = "running", [FROZEN] = "frozen",
 	[DUMPED] = "dumped",     [ENDED] = "ended",     [RELEASED] = "released",

@@ -27,7 +27,7 @@ enum {
 	VALUE_SIZE = 4096,     /* what a one-value file shows, and the longest command */
 	PIECE_SIZE = 64 << 10, /* of what the controller is asked for at once; JSON makes it longer */
 	LINK_TIMEOUT_MS = 2000,
-	HELD_ANSWER_MS = 500,  /* how long an answer is waited for while the job is being stopped */
+	INTERRUPT_GRACE_MS = 300,
 	FOREVER = 86400,
 };
 
@@ -41,8 +41,8 @@ struct handle {
 struct waiting {
 	struct waiting *following;
 	struct jobfs *fs;
-	fuse_req_t req; /* NULL: nobody waits, a size is looked up */
-	bool interrupted;
+	fuse_req_t req;         /* NULL: nobody waits, a size is looked up */
+	int64_t interrupted_ms; /* since when; 0: it is not */
 	const struct jobtree_node *node;
 	enum { WANT_VALUE, WANT_PIECE, WANT_SIZE, WANT_LINK, WANT_WRITE } want;
 	struct handle *handle;
@@ -63,7 +63,6 @@ struct jobfs {
 	uid_t uid;
 	gid_t gid;
 	bool held;
-	int64_t held_since_ms;
 	int64_t *sizes; /* of live nodes, by number; -1: not known */
 };
 
@@ -220,21 +219,21 @@ static void on_interrupt(fuse_req_t req, void *data)
 {
 	(void)req;
 	struct waiting *waiting = data;
-	waiting->interrupted = true;
+	if (!waiting->interrupted_ms)
+		waiting->interrupted_ms = clock_monotonic_ms();
 }
 
 /*
- * A signal ends a request at once. criu's stopping of the tasks looks just like one: a request that is under way then
- * gets its answer, which is a few milliseconds off, so that the job never sees the EINTR of its own freeze. One
- * that has none after a while is given up, or the dump would fail for it.
+ * A signal ends a request, but not at once: FUSE has no way to say "start it again", so that every handler
+ * with SA_RESTART, and criu's stopping of the tasks, would be seen as an EINTR. The answer is a few
+ * milliseconds off.
  */
 static void end_interrupted(struct jobfs *fs)
 {
-	if (fs->held && clock_monotonic_ms() - fs->held_since_ms < HELD_ANSWER_MS)
-		return;
+	int64_t now = clock_monotonic_ms();
 	for (struct waiting *waiting = fs->list, *following; waiting; waiting = following) {
 		following = waiting->following;
-		if (!waiting->interrupted)
+		if (!waiting->interrupted_ms || now - waiting->interrupted_ms < INTERRUPT_GRACE_MS)
 			continue;
 		askline_forget(fs->line, waiting);
 		fuse_reply_err(waiting->req, EINTR);
@@ -582,16 +581,13 @@ static void *jobfs_main(void *argument)
 			{ .fd = askline_fd(fs->line), .events = POLLIN },
 		};
 		int timeout = askline_timeout_ms(fs->line);
-		if (fs->held && (timeout < 0 || timeout > HELD_ANSWER_MS))
-			timeout = HELD_ANSWER_MS;
+		if (fs->list && (timeout < 0 || timeout > INTERRUPT_GRACE_MS))
+			timeout = INTERRUPT_GRACE_MS;
 		pthread_mutex_unlock(&fs->lock);
 		poll(waiting, array_length(waiting), timeout);
 		pthread_mutex_lock(&fs->lock);
 		if (fs->stopping)
 			break;
-		uint64_t wakes;
-		if (waiting[1].revents && read(fs->wake_fd, &wakes, sizeof(wakes)) < 0)
-			log_debug("jobfs: woken for nothing");
 		if (waiting[0].revents) {
 			int got = fuse_session_receive_buf(fs->session, &buffer);
 			if (got > 0)
@@ -682,20 +678,6 @@ int jobfs_start(const struct jobfs_config *config, struct jobfs **started, struc
 	return 0;
 }
 
-static void wake(struct jobfs *fs)
-{
-	uint64_t one = 1;
-	if (write(fs->wake_fd, &one, sizeof(one)) < 0)
-		log_debug("jobfs: already awake");
-}
-
-static void hold(struct jobfs *fs)
-{
-	fs->held = true;
-	fs->held_since_ms = clock_monotonic_ms();
-	wake(fs);
-}
-
 json_object *jobfs_hold(struct jobfs *fs)
 {
 	json_object *sizes = json_object_new_object();
@@ -705,7 +687,7 @@ json_object *jobfs_hold(struct jobfs *fs)
 		if (is_live(node) && live_size(fs, node) >= 0)
 			json_set_int(sizes, node->path, fs->sizes[i]);
 	}
-	hold(fs);
+	fs->held = true;
 	pthread_mutex_unlock(&fs->lock);
 	return sizes;
 }
@@ -718,7 +700,7 @@ void jobfs_hold_at(struct jobfs *fs, json_object *sizes)
 		if (is_live(node))
 			fs->sizes[i] = sizes ? json_get_int(sizes, node->path, -1) : fs->sizes[i];
 	}
-	hold(fs);
+	fs->held = true;
 	pthread_mutex_unlock(&fs->lock);
 }
 
@@ -726,7 +708,6 @@ void jobfs_go_on(struct jobfs *fs)
 {
 	pthread_mutex_lock(&fs->lock);
 	fs->held = false;
-	wake(fs);
 	pthread_mutex_unlock(&fs->lock);
 }
 
@@ -737,7 +718,9 @@ void jobfs_stop(struct jobfs *fs)
 	pthread_mutex_lock(&fs->lock);
 	fs->stopping = true;
 	pthread_mutex_unlock(&fs->lock);
-	wake(fs);
+	uint64_t one = 1;
+	if (write(fs->wake_fd, &one, sizeof(one)) < 0)
+		log_debug("jobfs: already awake");
 	pthread_join(fs->thread, NULL);
 	free_parts(fs);
 }

@@ -6,12 +6,14 @@
  * controller knows is asked over the agent's socket, without anything else waiting for it.
  *
  * A row of the table: {"name", "kind", "mode", "path"}; without "path" it is at jobs/ID/NAME. Directories
- * above a path need no row. Kinds: value      text, asked once per open handle; shows a constant size control
- * as value when read; one write(2) is one command link       a symbolic link, asked at each readlink
+ * above a path need no row. Kinds:
+ *   value      text, asked once per open handle; shows a constant size
+ *   control    as value when read; one write(2) is one command
+ *   link       a symbolic link, asked at each readlink
  *   directory  an empty directory
- *   live       output, stdout.autosave, stderr.autosave: that file of the log directory; any other name:
- * asked, with its size (op "size") and by pieces (op "read" with "offset" and "size") jobs/self is a link to
- * the job's directory, jobs/ID/log one to the log directory as the job sees it.
+ *   live       output, stdout.autosave, stderr.autosave: that file of the log directory; any other name: asked,
+ *              with its size (op "size") and by pieces (op "read" with "offset" and "size")
+ * jobs/self is a link to the job's directory, jobs/ID/log one to the log directory as the job sees it.
  *
  * Any thread may call these; one thread of its own serves. One mutex guards everything and is held for short.
  */

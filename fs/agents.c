@@ -49,7 +49,8 @@ static int read_public_key(struct floatfs *fs, const char *host, const char *add
 	if (status < 0)
 		return status;
 	if (pki_compare(proof, json_get_string(answer, "proof", "")))
-		return error_set(err, EACCES, "what answers at %s is not host %s: its proof is wrong", address, host);
+		return error_set(err, EACCES, "what answers at %s is not host %s: its proof is wrong",
+				 address, host);
 	*public_pem = strdup(public);
 	return *public_pem ? 0 : error_set(err, ENOMEM, "out of memory");
 }
@@ -80,7 +81,8 @@ static int check_enrolled(struct floatfs *fs, const char *host, const char *addr
 	return http_request(client, "/v1/state", NULL, -1, NULL, ENROL_TRY_MS, NULL, err);
 }
 
-static int try_enrol(struct floatfs *fs, const char *host, const char *address, const char *secret, struct error *err)
+static int try_enrol(struct floatfs *fs, const char *host, const char *address, const char *secret,
+		     struct error *err)
 {
 	autofree char *public_pem = NULL;
 	int status = read_public_key(fs, host, address, secret, &public_pem, err);
@@ -92,8 +94,8 @@ static int try_enrol(struct floatfs *fs, const char *host, const char *address, 
 	return status;
 }
 
-int agents_enrol(struct floatfs *fs, const char *host, const char *address, const char *secret, int timeout_ms,
-		 struct error *err)
+int agents_enrol(struct floatfs *fs, const char *host, const char *address, const char *secret,
+		 int timeout_ms, struct error *err)
 {
 	int64_t deadline = clock_now_ns() + timeout_ms * 1000000LL;
 	for (;;) {
@@ -116,15 +118,16 @@ int agents_enrol(struct floatfs *fs, const char *host, const char *address, cons
 }
 
 int agents_call(struct floatfs *fs, const char *host, const char *address, const char *job, const char *verb,
-		json_object *body, int64_t epoch, const char *request_id, int timeout_ms, json_object **answer,
-		struct error *err)
+		json_object *body, int64_t epoch, const char *request_id, int timeout_ms,
+		json_object **answer, struct error *err)
 {
 	autofree char *path = format_string("/v1/jobs/%s%s%s", job, *verb ? "/" : "", verb);
 	autoclient struct http_client *client = agents_connect(fs, host, address);
 	return http_request(client, path, body, epoch, request_id, timeout_ms, answer, err);
 }
 
-int agents_clock_offset(struct floatfs *fs, const char *host, const char *address, int64_t *offset_ns, struct error *err)
+int agents_clock_offset(struct floatfs *fs, const char *host, const char *address, int64_t *offset_ns,
+			struct error *err)
 {
 	autoclient struct http_client *client = agents_connect(fs, host, address);
 	autojson json_object *state = NULL;

@@ -12,11 +12,11 @@ enum { AGENT_PORT = 7433 };
 json_object *agents_enrolment(struct floatfs *fs, const char *secret);
 
 /*
- * Wait until the agent of a new host answers, check its proof, give it its certificate, and see that it takes it.
- * Twice is success. -ETIMEDOUT after timeout_ms.
+ * Wait until the agent of a new host answers, check its proof, give it its certificate, and see that it takes
+ * it. Twice is success. -ETIMEDOUT after timeout_ms.
  */
-int agents_enrol(struct floatfs *fs, const char *host, const char *address, const char *secret, int timeout_ms,
-		 struct error *err);
+int agents_enrol(struct floatfs *fs, const char *host, const char *address, const char *secret,
+		 int timeout_ms, struct error *err);
 
 /* A connection of the caller's own; http_client_free. */
 struct http_client *agents_connect(struct floatfs *fs, const char *host, const char *address);
@@ -26,8 +26,9 @@ struct http_client *agents_connect(struct floatfs *fs, const char *host, const c
  * request_id may be NULL; answer too.
  */
 int agents_call(struct floatfs *fs, const char *host, const char *address, const char *job, const char *verb,
-		json_object *body, int64_t epoch, const char *request_id, int timeout_ms, json_object **answer,
-		struct error *err);
+		json_object *body, int64_t epoch, const char *request_id, int timeout_ms,
+		json_object **answer, struct error *err);
 
 /* Its clock less ours, in ns: 0 where the difference is smaller than what the request took. */
-int agents_clock_offset(struct floatfs *fs, const char *host, const char *address, int64_t *offset_ns, struct error *err);
+int agents_clock_offset(struct floatfs *fs, const char *host, const char *address, int64_t *offset_ns,
+			struct error *err);

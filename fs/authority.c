@@ -9,8 +9,8 @@
 
 struct authority {
 	char *directory;
-	char *ca_cert, *ca_key;                   /* PEM */
-	char *ca_file, *cert_file, *key_file;     /* paths, for libcurl */
+	char *ca_cert, *ca_key;               /* PEM */
+	char *ca_file, *cert_file, *key_file; /* paths, for libcurl */
 	char pin[PKI_HASH_HEX];
 };
 
@@ -42,12 +42,14 @@ static int load_ca(struct authority *authority, const char *key_path, struct err
 		return make_ca(authority, key_path, err);
 	if (status == 0)
 		status = file_read(key_path, PEM_LIMIT, &authority->ca_key, NULL);
-	return status < 0 ? error_sys(err, -status, "the certificate authority in %s cannot be read", authority->directory) : 0;
+	return status < 0 ? error_sys(err, -status, "the certificate authority in %s cannot be read",
+				      authority->directory)
+			  : 0;
 }
 
 /*
- * A certificate of our own at each start: it costs nothing and never expires. The CA's follows it in the file:
- * a host that enrols knows the CA by its pin only, and must be shown it.
+ * A certificate of our own at each start: it costs nothing and never expires. The CA's follows it in the
+ * file: a host that enrols knows the CA by its pin only, and must be shown it.
  */
 static int make_own_certificate(struct authority *authority, struct error *err)
 {
@@ -121,8 +123,8 @@ struct http_identity authority_identity(const struct authority *authority)
 				       .key_file = authority->key_file };
 }
 
-int authority_issue(const struct authority *authority, const char *public_pem, const char *host, char **cert_pem,
-		    struct error *err)
+int authority_issue(const struct authority *authority, const char *public_pem, const char *host,
+		    char **cert_pem, struct error *err)
 {
 	return pki_issue(authority->ca_cert, authority->ca_key, public_pem, host, cert_pem, err);
 }

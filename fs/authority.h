@@ -19,6 +19,6 @@ const char *authority_pin(const struct authority *authority);
 struct http_identity authority_identity(const struct authority *authority);
 
 /* A certificate for a host's public key (PEM, caller frees), and the CA's own certificate (borrowed). */
-int authority_issue(const struct authority *authority, const char *public_pem, const char *host, char **cert_pem,
-		    struct error *err);
+int authority_issue(const struct authority *authority, const char *public_pem, const char *host,
+		    char **cert_pem, struct error *err);
 const char *authority_certificate(const struct authority *authority);

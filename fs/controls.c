@@ -65,11 +65,12 @@ static int send_signal(struct job *job, const char *name, struct error *err)
 		return error_set(err, EINVAL, "%.40s is not a signal: write signal USR1, say", name);
 	job_snapshot(job, &record);
 	if (strcmp(record.status, "Executing"))
-		return error_set(err, EOPNOTSUPP, "job %s is not executing: its status is %s", record.id, record.status);
+		return error_set(err, EOPNOTSUPP, "job %s is not executing: its status is %s", record.id,
+				 record.status);
 	autojson json_object *body = json_object_new_object();
 	json_set_int(body, "signal", number);
-	return agents_call(job->fs, record.host, record.address, record.id, "signal", body, record.epoch, NULL,
-			   AGENT_TIMEOUT_MS, NULL, err);
+	return agents_call(job->fs, record.host, record.address, record.id, "signal", body, record.epoch,
+			   NULL, AGENT_TIMEOUT_MS, NULL, err);
 }
 
 static const struct {
@@ -104,8 +105,8 @@ static int64_t memory_held(struct job *job, const struct record *record)
 {
 	autojson json_object *state = NULL;
 	struct error err = { 0 };
-	if (agents_call(job->fs, record->host, record->address, record->id, "", NULL, -1, NULL, AGENT_TIMEOUT_MS, &state,
-			&err) < 0) {
+	if (agents_call(job->fs, record->host, record->address, record->id, "", NULL, -1, NULL,
+			AGENT_TIMEOUT_MS, &state, &err) < 0) {
 		log_info("job %s: %s", record->id, err.text);
 		return record->memory_bytes;
 	}
@@ -116,13 +117,14 @@ static int64_t memory_held(struct job *job, const struct record *record)
 	return bytes;
 }
 
-static int check_memory(struct job *job, const struct record *record, const struct cloud_type *type, struct error *err)
+static int check_memory(struct job *job, const struct record *record, const struct cloud_type *type,
+			struct error *err)
 {
 	int64_t held = memory_held(job, record), room = (int64_t)type->memory_mib << 20;
 	if (held < room)
 		return 0;
-	return error_set(err, ENOMEM, "%s has %d MiB of memory, the job holds %lld: choose a larger type", type->name,
-			 type->memory_mib, (long long)(held >> 20));
+	return error_set(err, ENOMEM, "%s has %d MiB of memory, the job holds %lld: choose a larger type",
+			 type->name, type->memory_mib, (long long)(held >> 20));
 }
 
 /* Under way already, to the same type or to another? 1: to the same; 0: none. */
@@ -132,11 +134,12 @@ static int check_under_way(const struct record *record, const struct cloud_type 
 		return 0;
 	if (!strcmp(record->op.type, type->name))
 		return 1;
-	return error_set(err, EBUSY, "job %s is on its way to %s: wait until it is there", record->id, record->op.type);
+	return error_set(err, EBUSY, "job %s is on its way to %s: wait until it is there", record->id,
+			 record->op.type);
 }
 
-int controls_migrate(struct floatfs *fs, const struct node *node, const struct caller *caller, const char *text,
-		     struct error *err)
+int controls_migrate(struct floatfs *fs, const struct node *node, const struct caller *caller,
+		     const char *text, struct error *err)
 {
 	(void)caller;
 	struct spec_target target;
@@ -155,15 +158,16 @@ int controls_migrate(struct floatfs *fs, const struct node *node, const struct c
 	if (status)
 		return status < 0 ? status : 0;
 	if (strcmp(record.status, "Executing"))
-		return error_set(err, EOPNOTSUPP, "only a job that is executing can be moved: the status of %s is %s",
+		return error_set(err, EOPNOTSUPP,
+				 "only a job that is executing can be moved: the status of %s is %s",
 				 record.id, record.status);
 	status = check_memory(job, &record, type, err);
 	if (status < 0)
 		return status;
 
 	struct record_op op = { 0 };
-	enum cloud_market market = strcmp(record.policy_market, cloud_market_name(CLOUD_ONDEMAND)) ? CLOUD_SPOT
-												   : CLOUD_ONDEMAND;
+	enum cloud_market market =
+	    strcmp(record.policy_market, cloud_market_name(CLOUD_ONDEMAND)) ? CLOUD_SPOT : CLOUD_ONDEMAND;
 	op_host_plan(&op, type, market);
 	char before[sizeof(record.target)];
 	job_lock(job);
@@ -199,6 +203,7 @@ int controls_image(struct floatfs *fs, const struct node *node, const struct cal
 		return error_set(err, ENOENT, "the image is gone");
 	const char *source = argument(text, "import");
 	if (!source || !*source)
-		return error_set(err, EINVAL, "write import PATH: a directory or tar archive of a root file system");
+		return error_set(err, EINVAL,
+				 "write import PATH: a directory or tar archive of a root file system");
 	return images_import(fs, image.name, source, err);
 }

@@ -3,8 +3,8 @@
 
 #include "fs/tree.h"
 
-typedef int controls_write(struct floatfs *fs, const struct node *node, const struct caller *caller, const char *text,
-			   struct error *err);
+typedef int controls_write(struct floatfs *fs, const struct node *node, const struct caller *caller,
+			   const char *text, struct error *err);
 
 controls_write controls_job;     /* jobs/ID/ctl */
 controls_write controls_migrate; /* jobs/ID/migrate */

@@ -31,7 +31,8 @@ static void write_line(struct job *job, int64_t when_ns, const char *format, va_
 	autoclose int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
 	int status = fd < 0 ? -errno : file_write_all(fd, line, length);
 	if (status < 0)
-		log_error("an event of job %s is lost, %s cannot be written: %s", job->record.id, path, strerror(-status));
+		log_error("an event of job %s is lost, %s cannot be written: %s", job->record.id, path,
+			  strerror(-status));
 	job_changed(job, CHANGE_EVENTS);
 }
 

@@ -7,7 +7,8 @@
 void events_write(struct job *job, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* The same for something that happened at that time, on a host say: it keeps its own time. */
-void events_write_at(struct job *job, int64_t when_ns, const char *format, ...) __attribute__((format(printf, 3, 4)));
+void events_write_at(struct job *job, int64_t when_ns, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 
 /* 1.297557077s, as Go prints a duration. */
 void events_format_duration(int64_t ns, char *text, size_t size);

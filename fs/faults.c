@@ -48,7 +48,9 @@ int faults_parse(const char *text, struct faults **out, struct error *err)
 			*kind++ = '\0';
 		if (!kind || strcmp(kind, "error") || !step_exists(fault)) {
 			faults_free(faults);
-			return error_set(err, EINVAL, "fault=%s: write STEP:error with a step such as migrate.host", fault);
+			return error_set(err, EINVAL,
+					 "fault=%s: write STEP:error with a step such as migrate.host",
+					 fault);
 		}
 		char **larger = realloc(faults->steps, (faults->count + 1) * sizeof(char *));
 		if (!larger)

@@ -28,9 +28,9 @@ struct follower {
 	bool stop, restart;
 
 	/* The thread's own. */
-	char *header;             /* of the frame that is arriving: its line so far */
+	char *header; /* of the frame that is arriving: its line so far */
 	size_t header_length, header_room;
-	uint64_t generation;      /* of the data that is arriving */
+	uint64_t generation; /* of the data that is arriving */
 	int64_t offset;
 	size_t data_left;
 	bool paused, ended;
@@ -73,7 +73,8 @@ static void answer_ask(struct follower *follower, json_object *ask)
 	if (!follower->answers)
 		follower->answers = agents_connect(job->fs, follower->host, follower->address);
 	autofree char *path = format_string("/v1/jobs/%s/answer", job->record.id);
-	/* The epoch of now, not of when the stream was opened: a migration may have been granted a new one since. */
+	/* The epoch of now, not of when the stream was opened: a migration may have been granted a new one
+	 * since. */
 	job_lock(job);
 	int64_t epoch = job->record.epoch;
 	job_unlock(job);
@@ -136,7 +137,8 @@ static int take_header(struct follower *follower, const char *bytes, size_t leng
 	int status = json_parse_object(follower->header, follower->header_length, &frame, &err);
 	follower->header_length = 0;
 	if (status < 0) {
-		log_error("job %s: its agent sent a frame that cannot be read: %s", follower->job->record.id, err.text);
+		log_error("job %s: its agent sent a frame that cannot be read: %s", follower->job->record.id,
+			  err.text);
 		return status;
 	}
 	return take_frame(follower, frame);
@@ -146,7 +148,8 @@ static int take_data(struct follower *follower, const char *bytes, size_t length
 {
 	struct error err = { 0 };
 	*used = length < follower->data_left ? length : follower->data_left;
-	int status = mirror_append(follower->job->mirror, follower->generation, follower->offset, bytes, *used, &err);
+	int status =
+	    mirror_append(follower->job->mirror, follower->generation, follower->offset, bytes, *used, &err);
 	if (status < 0) {
 		log_error("job %s: %s", follower->job->record.id, err.text);
 		return status;

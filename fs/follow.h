@@ -1,6 +1,6 @@
 /*
- * Following a running job: one thread a job holds its agent's stream open (agent/API.md), keeps the mirror of its logs,
- * answers what the job asks on its own /float, and notes its end.
+ * Following a running job: one thread a job holds its agent's stream open (agent/API.md), keeps the mirror of
+ * its logs, answers what the job asks on its own /float, and notes its end.
  */
 #pragma once
 

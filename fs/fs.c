@@ -53,7 +53,8 @@ static void *worker_run(void *context)
 	return NULL;
 }
 
-int fs_spawn(struct floatfs *fs, void (*run)(struct floatfs *fs, void *context), void *context, struct error *err)
+int fs_spawn(struct floatfs *fs, void (*run)(struct floatfs *fs, void *context), void *context,
+	     struct error *err)
 {
 	struct worker *worker = malloc(sizeof(*worker));
 	if (!worker)

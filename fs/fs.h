@@ -1,11 +1,12 @@
 /*
  * The daemon: what every part of fs/ shares, and who owns what.
  *
- * Threads: FUSE's workers, one follower a running job (follow.h), one thread an operation under way (op.h), one
- * notifier (notify.h), one thread an image import (images.h).
+ * Threads: FUSE's workers, one follower a running job (follow.h), one thread an operation under way (op.h),
+ * one notifier (notify.h), one thread an image import (images.h).
  *
  * fs->lock guards the tables and every job's record and error; it is never held across a system call that can
- * block (a disk's fsync, an agent, a cloud). Lock order: a job's save_lock, then fs->lock, then a mirror's own.
+ * block (a disk's fsync, an agent, a cloud). Lock order: a job's save_lock, then fs->lock, then a mirror's
+ * own.
  */
 #pragma once
 
@@ -32,18 +33,18 @@ enum change { CHANGE_STATE, CHANGE_EVENTS, CHANGE_LOGS, CHANGE_KINDS };
 struct job {
 	struct floatfs *fs;
 	uint64_t serial;
-	char *directory;            /* STATE/jobs/SERIAL */
+	char *directory; /* STATE/jobs/SERIAL */
 	struct mirror *mirror;
-	pthread_mutex_t save_lock;  /* one record write at a time */
+	pthread_mutex_t save_lock; /* one record write at a time */
 
 	/* Guarded by fs->lock. */
 	struct record record;
-	char error[512];            /* the sentence behind the last refusal */
+	char error[512]; /* the sentence behind the last refusal */
 	uint64_t changes[CHANGE_KINDS];
 	int references;
-	bool operating;             /* an operation's thread is at work on it */
-	bool forgotten;             /* rmdir took it out of the table */
-	struct follower *follower;  /* NULL while nothing is followed */
+	bool operating;            /* an operation's thread is at work on it */
+	bool forgotten;            /* rmdir took it out of the table */
+	struct follower *follower; /* NULL while nothing is followed */
 };
 
 /* Who asks: a process on the mount, or the job itself through its agent. */
@@ -62,7 +63,7 @@ struct user_error {
 
 struct floatfs {
 	struct options options;
-	int lock_fd;                /* STATE/lock, held as long as the daemon lives */
+	int lock_fd; /* STATE/lock, held as long as the daemon lives */
 	char *executable_directory;
 	const struct cloud_ops *ops;
 	struct cloud *cloud;
@@ -72,15 +73,15 @@ struct floatfs {
 	struct notify *notify;
 
 	pthread_mutex_t serial_lock; /* one writer of STATE/serial; taken before lock */
-	uint64_t serial_reserved;   /* what STATE/serial says: no serial up to it is given after a crash */
+	uint64_t serial_reserved;    /* what STATE/serial says: no serial up to it is given after a crash */
 
 	pthread_mutex_t lock;
-	pthread_cond_t wakeup;      /* stopping, an operation's end, a follower's end */
-	struct job **jobs;          /* by serial, ascending */
+	pthread_cond_t wakeup; /* stopping, an operation's end, a follower's end */
+	struct job **jobs;     /* by serial, ascending */
 	size_t job_count, job_room;
 	uint64_t last_serial;
 	struct user_error *user_errors;
-	int workers;                /* threads of operations and followers */
+	int workers; /* threads of operations and followers */
 	bool stopping;
 };
 
@@ -91,7 +92,8 @@ struct floatfs {
 uint64_t fs_new_serial(struct floatfs *fs, struct error *err);
 
 /* Start a detached thread that fs_stop waits for; run frees its context. */
-int fs_spawn(struct floatfs *fs, void (*run)(struct floatfs *fs, void *context), void *context, struct error *err);
+int fs_spawn(struct floatfs *fs, void (*run)(struct floatfs *fs, void *context), void *context,
+	     struct error *err);
 
 /* Wait up to ms or until something wakes fs->wakeup; false when the daemon is stopping. fs->lock is held. */
 bool fs_wait_locked(struct floatfs *fs, int ms);

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "fs/fuse_dir.h"
+#include "fs/fuse_watch.h"
 #include "fs/images.h"
 #include "fs/job.h"
 #include "fs/notify.h"
@@ -18,7 +19,7 @@
 #include "lib/log.h"
 
 /* Attributes are asked each time: sizes grow (reference: a cached size stops `tail -f` for good). */
-#define ATTR_TIMEOUT  0.0
+#define ATTR_TIMEOUT 0.0
 /* Names of rows never move; names of jobs come and go with mkdir and rmdir, which the kernel sees itself. */
 #define ENTRY_TIMEOUT 0.0
 
@@ -27,6 +28,7 @@ enum { WORKERS_MAX = 64, WORKERS_IDLE = 16 };
 struct fuse_mount {
 	struct floatfs *fs;
 	struct fuse_session *session;
+	char *mountpoint; /* as the kernel names it */
 };
 
 struct floatfs *fuse_mount_fs(struct fuse_mount *mount)
@@ -38,10 +40,10 @@ struct floatfs *fuse_mount_fs(struct fuse_mount *mount)
 struct handle {
 	struct node node;
 	pthread_mutex_t lock; /* guards text */
-	char *text;          /* a value, rendered by the last read at offset 0 */
+	char *text;           /* a value, rendered by the last read at offset 0 */
 	size_t length;
-	int fd;              /* a setting; -1 */
-	uint64_t seen;       /* what poll last told of */
+	int fd;        /* a setting; -1 */
+	uint64_t seen; /* what poll last told of */
 };
 
 static struct floatfs *fs_of(fuse_req_t request)
@@ -124,8 +126,10 @@ static int truncate_setting(struct floatfs *fs, const struct node *node, const c
 	return truncate(path, size) < 0 ? -errno : 0;
 }
 
-/* Sizes of settings; O_TRUNC on a control comes so too, and means nothing. Times may be touched, modes and owners not. */
-static void op_setattr(fuse_req_t request, fuse_ino_t inode, struct stat *attr, int to_set, struct fuse_file_info *info)
+/* Sizes of settings; O_TRUNC on a control comes so too, and means nothing. Times may be touched, modes and
+ * owners not. */
+static void op_setattr(fuse_req_t request, fuse_ino_t inode, struct stat *attr, int to_set,
+		       struct fuse_file_info *info)
 {
 	struct node node = tree_node(inode);
 	const struct tree_entry *entry = tree_entry(node.kind);
@@ -206,8 +210,8 @@ static void op_unlink(fuse_req_t request, fuse_ino_t parent, const char *name)
 	int status = -EPERM;
 	(void)name;
 	autojob struct job *job = directory.kind == TREE_JOB || directory.kind == TREE_LOG
-					  ? job_find_serial(fs_of(request), directory.serial)
-					  : NULL;
+				      ? job_find_serial(fs_of(request), directory.serial)
+				      : NULL;
 	if (job) {
 		struct record record;
 		job_snapshot(job, &record);
@@ -226,7 +230,8 @@ static void op_mknod(fuse_req_t request, fuse_ino_t parent, const char *name, mo
 	fuse_reply_err(request, EPERM);
 }
 
-static int open_setting(struct floatfs *fs, const struct node *node, const char *name, int flags, struct handle *handle)
+static int open_setting(struct floatfs *fs, const struct node *node, const char *name, int flags,
+			struct handle *handle)
 {
 	bool writing = (flags & O_ACCMODE) != O_RDONLY;
 	autojob struct job *job = job_find_serial(fs, node->serial);
@@ -326,8 +331,8 @@ static void reply_pread(fuse_req_t request, int fd, size_t size, off_t offset)
 }
 
 /*
- * Rendered at offset 0 only: a partial read never mixes two states. Two reads of one handle may come at once. With the
- * reply the handle may be released by another thread: from then on nothing of it is touched.
+ * Rendered at offset 0 only: a partial read never mixes two states. Two reads of one handle may come at once.
+ * With the reply the handle may be released by another thread: from then on nothing of it is touched.
  */
 static void read_value(fuse_req_t request, struct handle *handle, size_t size, off_t offset)
 {
@@ -356,7 +361,8 @@ static void read_value(fuse_req_t request, struct handle *handle, size_t size, o
 		fuse_reply_buf(request, part, length);
 }
 
-static void op_read(fuse_req_t request, fuse_ino_t inode, size_t size, off_t offset, struct fuse_file_info *info)
+static void op_read(fuse_req_t request, fuse_ino_t inode, size_t size, off_t offset,
+		    struct fuse_file_info *info)
 {
 	struct floatfs *fs = fs_of(request);
 	struct handle *handle = handle_of(info);
@@ -426,7 +432,8 @@ static void op_fsync(fuse_req_t request, fuse_ino_t inode, int data_only, struct
 	fuse_reply_err(request, handle->fd >= 0 && fsync(handle->fd) < 0 ? errno : 0);
 }
 
-static void op_poll(fuse_req_t request, fuse_ino_t inode, struct fuse_file_info *info, struct fuse_pollhandle *pollhandle)
+static void op_poll(fuse_req_t request, fuse_ino_t inode, struct fuse_file_info *info,
+		    struct fuse_pollhandle *pollhandle)
 {
 	struct floatfs *fs = fs_of(request);
 	struct handle *handle = handle_of(info);
@@ -486,13 +493,16 @@ int fuse_mount_open(struct floatfs *fs, struct fuse_mount **out, struct error *e
 	int status = clear_stale_mount(fs->options.mountpoint, err);
 	if (status < 0)
 		return status;
+	autofree char *mountpoint = realpath(fs->options.mountpoint, NULL);
+	if (!mountpoint)
+		return error_sys(err, errno, "cannot mount on %s", fs->options.mountpoint);
 	struct fuse_mount *mount = calloc(1, sizeof(*mount));
 	if (!mount)
 		return error_set(err, ENOMEM, "out of memory");
 	mount->fs = fs;
 	const char *mount_options = fs->options.private_mount
-					    ? "default_permissions,fsname=floatfs,subtype=floatfs"
-					    : "default_permissions,allow_other,fsname=floatfs,subtype=floatfs";
+					? "default_permissions,fsname=floatfs,subtype=floatfs"
+					: "default_permissions,allow_other,fsname=floatfs,subtype=floatfs";
 	char *words[] = { (char *)"floatfs", (char *)"-o", (char *)mount_options };
 	struct fuse_args args = FUSE_ARGS_INIT(array_length(words), words);
 	mount->session = fuse_session_new(&args, &operations, sizeof(operations), mount);
@@ -504,28 +514,40 @@ int fuse_mount_open(struct floatfs *fs, struct fuse_mount **out, struct error *e
 	if (fuse_session_mount(mount->session, fs->options.mountpoint) != 0) {
 		fuse_session_destroy(mount->session);
 		free(mount);
-		return error_set(err, EIO, "cannot mount on %s (is /dev/fuse there?)", fs->options.mountpoint);
+		return error_set(err, EIO, "cannot mount on %s (is /dev/fuse there?)",
+				 fs->options.mountpoint);
 	}
+	mount->mountpoint = take_pointer(mountpoint);
 	*out = mount;
 	return 0;
 }
 
 int fuse_mount_serve(struct fuse_mount *mount, struct error *err)
 {
+	struct fuse_watch *watch = NULL;
 	if (fuse_set_signal_handlers(mount->session) != 0)
 		return error_set(err, EIO, "cannot set signal handlers");
+	int watched = fuse_watch_start(mount->mountpoint, &watch, err);
+	if (watched < 0) {
+		fuse_remove_signal_handlers(mount->session);
+		return watched;
+	}
 	struct fuse_loop_config *config = fuse_loop_cfg_create();
 	fuse_loop_cfg_set_max_threads(config, WORKERS_MAX);
 	fuse_loop_cfg_set_idle_threads(config, WORKERS_IDLE);
 	int status = fuse_session_loop_mt(mount->session, config);
 	fuse_loop_cfg_destroy(config);
+	fuse_watch_stop(watch);
 	fuse_remove_signal_handlers(mount->session);
 	return status < 0 ? error_sys(err, -status, "serving %s failed", mount->fs->options.mountpoint) : 0;
 }
 
 void fuse_mount_close(struct fuse_mount *mount)
 {
-	fuse_session_unmount(mount->session);
+	/* libfuse takes a copy of the mount elsewhere for ours. */
+	if (fuse_watch_is_mounted(mount->mountpoint))
+		fuse_session_unmount(mount->session);
 	fuse_session_destroy(mount->session);
+	free(mount->mountpoint);
 	free(mount);
 }

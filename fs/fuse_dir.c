@@ -39,9 +39,11 @@ static int add_name(void *context, const char *text, const struct node *node)
 		directory->room = room;
 	}
 	/* What a log entry is, its lookup tells. */
-	static const mode_t types[] = { [HOW_DIRECTORY] = S_IFDIR, [HOW_LINK] = S_IFLNK,   [HOW_SETTING] = S_IFREG,
-					[HOW_VALUE] = S_IFREG,     [HOW_CONTROL] = S_IFREG, [HOW_LIVE] = S_IFREG,
-					[HOW_WAIT] = S_IFREG,      [HOW_LOG_ENTRY] = 0 };
+	static const mode_t types[] = {
+		[HOW_DIRECTORY] = S_IFDIR, [HOW_LINK] = S_IFLNK,    [HOW_SETTING] = S_IFREG,
+		[HOW_VALUE] = S_IFREG,     [HOW_CONTROL] = S_IFREG, [HOW_LIVE] = S_IFREG,
+		[HOW_WAIT] = S_IFREG,      [HOW_LOG_ENTRY] = 0
+	};
 	const struct tree_entry *entry = tree_entry(node->kind);
 	struct name *name = &directory->names[directory->count];
 	*name = (struct name){ strdup(text), tree_id(node), entry ? types[entry->how] : 0 };
@@ -71,7 +73,8 @@ void fuse_dir_open(fuse_req_t request, fuse_ino_t inode, struct fuse_file_info *
 		directory_free(directory);
 }
 
-void fuse_dir_read(fuse_req_t request, fuse_ino_t inode, size_t size, off_t offset, struct fuse_file_info *info)
+void fuse_dir_read(fuse_req_t request, fuse_ino_t inode, size_t size, off_t offset,
+		   struct fuse_file_info *info)
 {
 	struct directory *directory = (struct directory *)(uintptr_t)info->fh;
 	autofree char *page = malloc(size);
@@ -84,7 +87,8 @@ void fuse_dir_read(fuse_req_t request, fuse_ino_t inode, size_t size, off_t offs
 	for (size_t i = (size_t)offset; i < directory->count; i++) {
 		struct name *name = &directory->names[i];
 		struct stat st = { .st_ino = name->inode, .st_mode = name->type };
-		size_t more = fuse_add_direntry(request, page + used, size - used, name->text, &st, (off_t)i + 1);
+		size_t more =
+		    fuse_add_direntry(request, page + used, size - used, name->text, &st, (off_t)i + 1);
 		if (more > size - used)
 			break;
 		used += more;

@@ -93,7 +93,8 @@ static int load_image(struct floatfs *fs, const char *name, struct image *image,
 	snprintf(image->status, sizeof(image->status), "%s", json_get_string(record, "status", "empty"));
 	/* An import that floatfs's end cut off. */
 	if (!strncmp(image->status, "importing", 9))
-		snprintf(image->status, sizeof(image->status), "failed the import was cut off: import it again");
+		snprintf(image->status, sizeof(image->status),
+			 "failed the import was cut off: import it again");
 	return image->serial ? 0 : error_set(err, EBADMSG, "%s is not an image's record", path);
 }
 
@@ -168,8 +169,9 @@ int images_create(struct floatfs *fs, const char *name, struct error *err)
 {
 	struct image image = { .status = "empty" };
 	if (!spec_name_ok(name))
-		return error_set(err, EINVAL,
-				 "an image's name has letters, digits, . _ and -, at most 64, a letter or digit first");
+		return error_set(
+		    err, EINVAL,
+		    "an image's name has letters, digits, . _ and -, at most 64, a letter or digit first");
 	if (images_find(fs, name, &image) == 0)
 		return error_set(err, EEXIST, "there is an image %s already", name);
 	snprintf(image.name, sizeof(image.name), "%s", name);
@@ -255,8 +257,8 @@ static int pack_directory(const char *source, const char *file, struct error *er
 	struct proc_options options = { .timeout_ms = IMPORT_TIMEOUT_MS };
 	/* The kernel's own file systems, should the source be a live root. */
 	return proc_run((const char *const[]){ "mksquashfs", source, file, "-noappend", "-comp", "zstd",
-					       "-Xcompression-level", "3", "-no-progress", "-quiet", "-wildcards", "-e",
-					       "proc/*", "sys/*", "dev/*", NULL },
+					       "-Xcompression-level", "3", "-no-progress", "-quiet",
+					       "-wildcards", "-e", "proc/*", "sys/*", "dev/*", NULL },
 			&options, err);
 }
 
@@ -267,16 +269,18 @@ static int pack_tar(const char *source, const char *file, struct error *err)
 	if (fd < 0)
 		return error_sys(err, errno, "cannot read %s", source);
 	struct proc_options options = { .timeout_ms = IMPORT_TIMEOUT_MS, .stdin_fd = fd };
-	return proc_run((const char *const[]){ "tar2sqfs", "--quiet", "--force", "--compressor", "zstd", "--comp-extra", "level=3",
-					       file, NULL },
+	return proc_run((const char *const[]){ "tar2sqfs", "--quiet", "--force", "--compressor", "zstd",
+					       "--comp-extra", "level=3", file, NULL },
 			&options, err);
 }
 
-static int import_source(struct floatfs *fs, const struct import *import, struct image *result, struct error *err)
+static int import_source(struct floatfs *fs, const struct import *import, struct image *result,
+			 struct error *err)
 {
 	autofree char *file = images_file(fs, import->name);
 	autofree char *fresh = format_string("%s.new", file);
-	int status = import->directory ? pack_directory(import->source, fresh, err) : pack_tar(import->source, fresh, err);
+	int status = import->directory ? pack_directory(import->source, fresh, err)
+				       : pack_tar(import->source, fresh, err);
 	if (status == 0)
 		status = digest_file(fresh, result->digest, &result->size, err);
 	if (status == 0) {
@@ -317,15 +321,19 @@ int images_import(struct floatfs *fs, const char *name, const char *source, stru
 {
 	struct stat st;
 	if (source[0] != '/')
-		return error_set(err, EINVAL, "import takes an absolute path: a directory or a tar archive of a root file system");
+		return error_set(
+		    err, EINVAL,
+		    "import takes an absolute path: a directory or a tar archive of a root file system");
 	if (stat(source, &st) < 0)
 		return error_sys(err, errno, "cannot import %s", source);
 	if (!S_ISDIR(st.st_mode) && !S_ISREG(st.st_mode))
-		return error_set(err, EINVAL, "cannot import %s: it is neither a directory nor a tar archive", source);
+		return error_set(err, EINVAL, "cannot import %s: it is neither a directory nor a tar archive",
+				 source);
 	char user[JOB_ID_SIZE];
 	find_user(fs, name, user);
 	if (user[0])
-		return error_set(err, EBUSY, "the image %s is in use by job %s: import under another name", name, user);
+		return error_set(err, EBUSY, "the image %s is in use by job %s: import under another name",
+				 name, user);
 	int status = 0;
 	struct image copy;
 	pthread_mutex_lock(&fs->images->lock);

@@ -12,9 +12,9 @@
 struct image {
 	uint64_t serial;
 	char name[65];
-	char digest[72];      /* sha256:… ; "" until it is ready */
+	char digest[72]; /* sha256:… ; "" until it is ready */
 	int64_t size;
-	char status[320];     /* empty, importing, ready, failed SENTENCE */
+	char status[320]; /* empty, importing, ready, failed SENTENCE */
 };
 
 int images_open(struct floatfs *fs, struct error *err);

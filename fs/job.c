@@ -18,8 +18,9 @@
 #include "lib/file.h"
 #include "lib/log.h"
 
-static const char *const ended_states[] = { "Completed",       "Cancelled", "FailToComplete", "FailToExecute",
-					    "CheckpointFailed", "Timedout",  "NoAvailableHost" };
+static const char *const ended_states[] = { "Completed",      "Cancelled",        "FailToComplete",
+					    "FailToExecute",  "CheckpointFailed", "Timedout",
+					    "NoAvailableHost" };
 
 bool job_is_draft(const struct record *record)
 {
@@ -128,7 +129,8 @@ struct job *job_find_serial(struct floatfs *fs, uint64_t serial)
 {
 	pthread_mutex_lock(&fs->lock);
 	size_t at = job_position(fs, serial);
-	struct job *job = at < fs->job_count && fs->jobs[at]->serial == serial ? job_get_locked(fs->jobs[at]) : NULL;
+	struct job *job =
+	    at < fs->job_count && fs->jobs[at]->serial == serial ? job_get_locked(fs->jobs[at]) : NULL;
 	pthread_mutex_unlock(&fs->lock);
 	return job;
 }
@@ -233,7 +235,8 @@ void job_free_all(struct floatfs *fs)
 	fs->job_count = 0;
 }
 
-static void describe_draft(struct record *record, const char *id, uint64_t serial, const struct caller *caller)
+static void describe_draft(struct record *record, const char *id, uint64_t serial,
+			   const struct caller *caller)
 {
 	*record = (struct record){ .version = RECORD_VERSION,
 				   .serial = (int64_t)serial,
@@ -254,7 +257,9 @@ static void describe_draft(struct record *record, const char *id, uint64_t seria
 int job_create_draft(struct floatfs *fs, const char *id, const struct caller *caller, struct error *err)
 {
 	if (!spec_name_ok(id))
-		return error_set(err, EINVAL, "a job's id has letters, digits, . _ and -, at most 64, a letter or digit first");
+		return error_set(
+		    err, EINVAL,
+		    "a job's id has letters, digits, . _ and -, at most 64, a letter or digit first");
 	if (!strcmp(id, "self"))
 		return error_set(err, EINVAL, "self is the job's own name for itself: choose another id");
 	autojob struct job *there = job_find(fs, id);
@@ -291,8 +296,10 @@ static void destroy_volumes(struct floatfs *fs, const struct record *record)
 	if (record->work_volume[0] && fs->ops->volume_destroy(fs->cloud, record->work_volume, &err) < 0)
 		log_error("volume %s of job %s is left over: %s", record->work_volume, record->id, err.text);
 	for (int64_t i = 0; i < record->volume_count; i++)
-		if (record->volumes[i].id[0] && fs->ops->volume_destroy(fs->cloud, record->volumes[i].id, &err) < 0)
-			log_error("volume %s of job %s is left over: %s", record->volumes[i].id, record->id, err.text);
+		if (record->volumes[i].id[0] &&
+		    fs->ops->volume_destroy(fs->cloud, record->volumes[i].id, &err) < 0)
+			log_error("volume %s of job %s is left over: %s", record->volumes[i].id, record->id,
+				  err.text);
 }
 
 int job_forget(struct floatfs *fs, const char *id, struct error *err)
@@ -315,7 +322,8 @@ int job_forget(struct floatfs *fs, const char *id, struct error *err)
 	if (gone)
 		return error_set(err, ENOENT, "there is no job %s", id);
 	if (busy)
-		return error_set(err, EBUSY, "job %s is alive: echo cancel > ctl first, then wait for its end", id);
+		return error_set(err, EBUSY,
+				 "job %s is alive: echo cancel > ctl first, then wait for its end", id);
 	/* Volumes first: should this be cut off, the record still names what is left. */
 	destroy_volumes(fs, &record);
 	int status = file_remove_tree(job->directory);
@@ -331,7 +339,8 @@ int64_t job_host_cost(struct floatfs *fs, const char *type_name, const char *mar
 	const struct cloud_type *type = cloud_find_type(fs->ops, fs->cloud, type_name);
 	if (!type || since_ns == 0)
 		return 0;
-	double hourly = !strcmp(market, cloud_market_name(CLOUD_SPOT)) ? type->price_spot : type->price_ondemand;
+	double hourly =
+	    !strcmp(market, cloud_market_name(CLOUD_SPOT)) ? type->price_spot : type->price_ondemand;
 	double hours = (double)(clock_now_ns() - since_ns) / 3.6e12;
 	return (int64_t)(hours * hourly * 1e6);
 }

@@ -40,7 +40,8 @@ static int lock_state(struct floatfs *fs, struct error *err)
 		return error_sys(err, errno, "cannot open %s", path);
 	for (int waited = 0; flock(fs->lock_fd, LOCK_EX | LOCK_NB) < 0; waited += 50) {
 		if (errno != EWOULDBLOCK || waited >= LOCK_WAIT_MS)
-			return error_set(err, EBUSY, "another floatfs uses the state directory %s: umount it first",
+			return error_set(err, EBUSY,
+					 "another floatfs uses the state directory %s: umount it first",
 					 fs->options.state);
 		clock_sleep_ms(50);
 	}
@@ -74,8 +75,10 @@ static int open_cloud(struct floatfs *fs, struct error *err)
 	int status = file_make_directories(state, 0711);
 	if (status < 0)
 		return error_sys(err, -status, "cannot make %s", state);
-	autofree char *machine = fs->options.machine ? strdup(fs->options.machine) : find_file(fs, "machine.sqfs", err);
-	autofree char *agent = fs->options.agent ? strdup(fs->options.agent) : find_file(fs, "agent.sqfs", err);
+	autofree char *machine =
+	    fs->options.machine ? strdup(fs->options.machine) : find_file(fs, "machine.sqfs", err);
+	autofree char *agent =
+	    fs->options.agent ? strdup(fs->options.agent) : find_file(fs, "agent.sqfs", err);
 	if (!machine || !agent)
 		return -err->code;
 	struct cloud_config config = { .state = state, .machine_image = machine, .agent_layer = agent };
@@ -242,7 +245,8 @@ static int serve(struct floatfs *fs, int ready_fd, struct error *err)
 	if (status == 0) {
 		if (!fs->options.foreground)
 			log_to_state(fs);
-		log_info("floatfs " FLOAT_VERSION " serves %s, state %s", fs->options.mountpoint, fs->options.state);
+		log_info("floatfs " FLOAT_VERSION " serves %s, state %s", fs->options.mountpoint,
+			 fs->options.state);
 		take_up_jobs(fs);
 		report_ready(ready_fd, 0);
 		block_signals(false);
@@ -258,8 +262,8 @@ static int serve(struct floatfs *fs, int ready_fd, struct error *err)
 }
 
 /*
- * Go to the background: the child serves, the parent waits until it is ready. Returns in the child with the pipe to
- * say so; in the parent not at all.
+ * Go to the background: the child serves, the parent waits until it is ready. Returns in the child with the
+ * pipe to say so; in the parent not at all.
  */
 static int become_daemon(struct error *err)
 {

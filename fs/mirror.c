@@ -41,7 +41,8 @@ static bool path_ok(const char *path)
 		if (part != path)
 			part++;
 		size_t length = strcspn(part, "/");
-		if (length == 0 || (length == 1 && part[0] == '.') || (length == 2 && !strncmp(part, "..", 2)))
+		if (length == 0 || (length == 1 && part[0] == '.') ||
+		    (length == 2 && !strncmp(part, "..", 2)))
 			return false;
 	}
 	return true;
@@ -156,7 +157,8 @@ int mirror_set_names(struct mirror *mirror, json_object *names, struct error *er
 	}
 	if (status < 0) {
 		free(entries);
-		return error_sys(err, -status, "the names of the log directory cannot be kept in %s", mirror->directory);
+		return error_sys(err, -status, "the names of the log directory cannot be kept in %s",
+				 mirror->directory);
 	}
 	pthread_mutex_lock(&mirror->lock);
 	struct mirror_entry *old = mirror->entries;
@@ -291,7 +293,8 @@ int mirror_find_generation(struct mirror *mirror, uint64_t generation, struct mi
 }
 
 int mirror_list(struct mirror *mirror, const char *directory,
-		int (*visit)(void *context, const char *name, const struct mirror_entry *entry), void *context)
+		int (*visit)(void *context, const char *name, const struct mirror_entry *entry),
+		void *context)
 {
 	size_t prefix = strlen(directory);
 	int status = 0;

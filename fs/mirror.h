@@ -1,7 +1,8 @@
 /*
- * The mirror of a job's log directory in STATE/jobs/SERIAL/log: the content of each generation in a file of that
- * number, and `index.json`, which names them. The volume holds the truth; what a follower reads of it ends here,
- * and FUSE reads from here. Any thread may call; the mirror has its own lock, held only for moments.
+ * The mirror of a job's log directory in STATE/jobs/SERIAL/log: the content of each generation in a file of
+ * that number, and `index.json`, which names them. The volume holds the truth; what a follower reads of it
+ * ends here, and FUSE reads from here. Any thread may call; the mirror has its own lock, held only for
+ * moments.
  */
 #pragma once
 
@@ -17,13 +18,13 @@ struct mirror;
 enum mirror_type { MIRROR_FILE, MIRROR_DIRECTORY, MIRROR_LINK };
 
 struct mirror_entry {
-	char path[512];        /* below the log directory */
-	uint64_t generation;   /* the inode number on the job's volume */
+	char path[512];      /* below the log directory */
+	uint64_t generation; /* the inode number on the job's volume */
 	enum mirror_type type;
 	mode_t mode;
 	int64_t mtime_ns;
-	int64_t size;          /* of the content that is here */
-	char target[256];      /* of a link */
+	int64_t size;     /* of the content that is here */
+	char target[256]; /* of a link */
 };
 
 int mirror_open(const char *directory, struct mirror **mirror, struct error *err);
@@ -32,7 +33,8 @@ void mirror_close(struct mirror *mirror);
 /* Replace the names by an agent's (API.md, `names`). What nothing names any more is deleted. */
 int mirror_set_names(struct mirror *mirror, json_object *names, struct error *err);
 
-/* Data that follows what is here; offset must be where it ends (-EBADMSG: the agent skipped or repeated something). */
+/* Data that follows what is here; offset must be where it ends (-EBADMSG: the agent skipped or repeated
+ * something). */
 int mirror_append(struct mirror *mirror, uint64_t generation, int64_t offset, const void *data, size_t length,
 		  struct error *err);
 int mirror_truncate(struct mirror *mirror, uint64_t generation, int64_t size, struct error *err);
@@ -44,9 +46,11 @@ json_object *mirror_have(struct mirror *mirror);
 int mirror_find(struct mirror *mirror, const char *path, struct mirror_entry *entry);
 int mirror_find_generation(struct mirror *mirror, uint64_t generation, struct mirror_entry *entry);
 
-/* Calls visit with each entry directly in that directory ("" is the log directory), until it returns non-zero. */
+/* Calls visit with each entry directly in that directory ("" is the log directory), until it returns
+ * non-zero. */
 int mirror_list(struct mirror *mirror, const char *directory,
-		int (*visit)(void *context, const char *name, const struct mirror_entry *entry), void *context);
+		int (*visit)(void *context, const char *name, const struct mirror_entry *entry),
+		void *context);
 
 /* A descriptor to read a generation's content, or -errno; caller closes. */
 int mirror_open_content(struct mirror *mirror, uint64_t generation);

@@ -110,7 +110,8 @@ static bool unlist(struct notify *notify, fuse_req_t request)
 	return found != NULL;
 }
 
-/* A copy of the nth parked request; false past the last. fs->lock comes before notify->lock, so no look under both. */
+/* A copy of the nth parked request; false past the last. fs->lock comes before notify->lock, so no look under
+ * both. */
 static bool copy_parked(struct notify *notify, size_t n, struct parked *copy)
 {
 	pthread_mutex_lock(&notify->lock);
@@ -227,8 +228,8 @@ void notify_drop_poll(struct notify *notify, const void *key)
 	}
 }
 
-void notify_add_poll(struct notify *notify, const void *key, uint64_t serial, enum change change, uint64_t seen,
-		     struct fuse_pollhandle *pollhandle)
+void notify_add_poll(struct notify *notify, const void *key, uint64_t serial, enum change change,
+		     uint64_t seen, struct fuse_pollhandle *pollhandle)
 {
 	notify_drop_poll(notify, key);
 	struct poll_entry *entry = calloc(1, sizeof(*entry));

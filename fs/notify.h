@@ -22,11 +22,12 @@ void notify_free(struct notify *notify);
 void notify_wake(struct notify *notify);
 
 /* A poll on an open handle: key is the handle, one at a time; takes over pollhandle. */
-void notify_add_poll(struct notify *notify, const void *key, uint64_t serial, enum change change, uint64_t seen,
-		     struct fuse_pollhandle *pollhandle);
+void notify_add_poll(struct notify *notify, const void *key, uint64_t serial, enum change change,
+		     uint64_t seen, struct fuse_pollhandle *pollhandle);
 void notify_drop_poll(struct notify *notify, const void *key);
 
-/* Park the request until the job has ended: then it is answered with the exit code's line. Interrupted: EINTR. */
+/* Park the request until the job has ended: then it is answered with the exit code's line. Interrupted:
+ * EINTR. */
 void notify_park(struct notify *notify, fuse_req_t request, uint64_t serial);
 
 /* What `wait` and exit_code say; "" until the job has ended. */

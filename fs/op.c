@@ -20,7 +20,8 @@ static const struct op_table *find_table(const char *name)
 	return NULL;
 }
 
-/* Note where the operation is, durably. A disk that takes no record is waited for: a step must never run unrecorded. */
+/* Note where the operation is, durably. A disk that takes no record is waited for: a step must never run
+ * unrecorded. */
 static bool record_position(struct job *job, size_t step, bool undoing)
 {
 	struct error err = { 0 };
@@ -63,23 +64,27 @@ static void note_reason(struct job *job, const struct error *err)
 	job_unlock(job);
 }
 
-static int take_step(struct job *job, const struct op_table *table, const struct op_step *step, struct error *err)
+static int take_step(struct job *job, const struct op_table *table, const struct op_step *step,
+		     struct error *err)
 {
 	if (table->cancellable && was_cancelled(job))
 		return error_set(err, ECANCELED, "cancelled");
 	if (faults_take(job->fs->faults, table->name, step->name))
-		return error_set(err, EIO, "step %s.%s was made to fail by -o fault", table->name, step->name);
+		return error_set(err, EIO, "step %s.%s was made to fail by -o fault", table->name,
+				 step->name);
 	return step->run(job, err);
 }
 
 /* A final step is tried until it succeeds: what it gives back (hosts, volumes) must not be left over. */
-static int take_final_step(struct job *job, const struct op_table *table, const struct op_step *step, struct error *err)
+static int take_final_step(struct job *job, const struct op_table *table, const struct op_step *step,
+			   struct error *err)
 {
 	for (int pause = RETRY_FIRST_MS;; pause = pause * 2 < RETRY_LAST_MS ? pause * 2 : RETRY_LAST_MS) {
 		int status = take_step(job, table, step, err);
 		if (status == 0)
 			return 0;
-		log_info("job %s: %s.%s is tried again: %s", job->record.id, table->name, step->name, err->text);
+		log_info("job %s: %s.%s is tried again: %s", job->record.id, table->name, step->name,
+			 err->text);
 		job_lock(job);
 		bool go_on = fs_wait_locked(job->fs, pause);
 		job_unlock(job);
@@ -112,7 +117,8 @@ static void run_steps(struct job *job, const struct op_table *table, size_t firs
 		if (resumed && i == first && step->done && step->done(job))
 			continue;
 		bool final = step->final;
-		int status = final ? take_final_step(job, table, step, &err) : take_step(job, table, step, &err);
+		int status =
+		    final ? take_final_step(job, table, step, &err) : take_step(job, table, step, &err);
 		if (status < 0 && is_stopping(job) && final)
 			return;
 		if (status < 0) {

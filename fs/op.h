@@ -1,8 +1,8 @@
 /*
- * Operations: what takes several steps, each recorded before it is taken (DESIGN section 5). An operation is a
- * table of steps; the engine runs them in order in a thread of its own, and after a restart of floatfs goes on
- * where the record says. A step that fails undoes itself and those before it, last first, unless the operation
- * has passed its point of no return: then it is tried again.
+ * Operations: what takes several steps, each recorded before it is taken (DESIGN section 5). An operation is
+ * a table of steps; the engine runs them in order in a thread of its own, and after a restart of floatfs goes
+ * on where the record says. A step that fails undoes itself and those before it, last first, unless the
+ * operation has passed its point of no return: then it is tried again.
  */
 #pragma once
 
@@ -12,9 +12,11 @@ struct op_step {
 	const char *name;
 	/* Takes the step; may be called again after it was taken, or half taken. */
 	int (*run)(struct job *job, struct error *err);
-	/* Takes it back, wherever it stopped; must reach an end, and says in the log what it could not do. NULL: nothing to take back. */
+	/* Takes it back, wherever it stopped; must reach an end, and says in the log what it could not do.
+	 * NULL: nothing to take back. */
 	void (*undo)(struct job *job);
-	/* Whether it is seen to be done already, asked when an operation is taken up again. NULL: just run it again. */
+	/* Whether it is seen to be done already, asked when an operation is taken up again. NULL: just run it
+	 * again. */
 	bool (*done)(struct job *job);
 	/* From this step on the operation is never undone. */
 	bool final;
@@ -26,7 +28,8 @@ struct op_table {
 	size_t count;
 	/* A cancel that comes in undoes it (otherwise it waits for its end). */
 	bool cancellable;
-	/* After all steps, or after everything was undone for the reason in record.op.reason; without fs->lock. Sets the status. */
+	/* After all steps, or after everything was undone for the reason in record.op.reason; without
+	 * fs->lock. Sets the status. */
 	void (*finish)(struct job *job);
 	void (*fail)(struct job *job);
 };
@@ -37,18 +40,19 @@ extern const struct op_table op_cancel;  /* op_end.c */
 extern const struct op_table op_end;     /* op_end.c */
 
 /*
- * Begin an operation: record.op's parameters in `op`, the status that shows while it runs. Returns once it is recorded and
- * its thread runs. -EBUSY when another is under way.
+ * Begin an operation: record.op's parameters in `op`, the status that shows while it runs. Returns once it is
+ * recorded and its thread runs. -EBUSY when another is under way.
  */
 int op_begin(struct job *job, const struct op_table *table, const struct record_op *op, const char *status,
 	     struct error *err);
 
-/* Begin whatever is due for the job: an operation that was cut off, its end, a cancel. Never fails: says so in the log. */
+/* Begin whatever is due for the job: an operation that was cut off, its end, a cancel. Never fails: says so
+ * in the log. */
 void op_settle(struct job *job);
 
 /*
- * The fault switch: STEP:KIND+…, where STEP is OPERATION.STEP of a table, or one of those that agents carry out inside
- * migrate.freeze. KIND is error. -EINVAL with a sentence.
+ * The fault switch: STEP:KIND+…, where STEP is OPERATION.STEP of a table, or one of those that agents carry
+ * out inside migrate.freeze. KIND is error. -EINVAL with a sentence.
  */
 int faults_parse(const char *text, struct faults **faults, struct error *err);
 void faults_free(struct faults *faults);

@@ -20,8 +20,8 @@ static int stop(struct job *job, struct error *err)
 	autojson json_object *body = json_object_new_object();
 	json_set_int(body, "grace_ms", GRACE_MS);
 	events_write(job, "Ready to cancel: SIGTERM, and SIGKILL after %d s", GRACE_MS / 1000);
-	int status = agents_call(job->fs, record.host, record.address, record.id, "stop", body, record.epoch, NULL,
-				 STOP_TIMEOUT_MS, NULL, err);
+	int status = agents_call(job->fs, record.host, record.address, record.id, "stop", body, record.epoch,
+				 NULL, STOP_TIMEOUT_MS, NULL, err);
 	/* An agent that does not answer is dealt with by the next step. */
 	if (status < 0)
 		log_info("job %s: %s", record.id, err->text);
@@ -72,7 +72,8 @@ static int release(struct job *job, struct error *err)
 	if (!record.host[0] || record.lost)
 		return 0;
 	autojson json_object *body = json_object_new_object();
-	/* So that its file systems are unmounted in order; a host that does not answer is destroyed all the same. */
+	/* So that its file systems are unmounted in order; a host that does not answer is destroyed all the
+	 * same. */
 	if (agents_call(job->fs, record.host, record.address, record.id, "release", body, record.epoch, NULL,
 			RELEASE_TIMEOUT_MS, NULL, err) < 0)
 		log_info("job %s: %s", record.id, err->text);
@@ -92,7 +93,8 @@ static int reclaim(struct job *job, struct error *err)
 	events_write_at(job, began, "Ready to reclaim host %s", record.host);
 	events_write(job, "Reclaimed host %s", record.host);
 	job_lock(job);
-	job->record.cost_microusd += job_host_cost(job->fs, record.instance, record.market, record.host_since_ns);
+	job->record.cost_microusd +=
+	    job_host_cost(job->fs, record.instance, record.market, record.host_since_ns);
 	job->record.host[0] = '\0';
 	job_unlock(job);
 	return 0;
@@ -112,7 +114,8 @@ static void finish_end(struct job *job)
 		record_set(reason, record.reason);
 	else if (record.exit_signal)
 		snprintf(reason, sizeof(reason), "killed by signal %lld (%s)", (long long)record.exit_signal,
-			 sigdescr_np((int)record.exit_signal) ? sigdescr_np((int)record.exit_signal) : "unknown");
+			 sigdescr_np((int)record.exit_signal) ? sigdescr_np((int)record.exit_signal)
+							      : "unknown");
 	else if (record.exit_code)
 		snprintf(reason, sizeof(reason), "exit code %lld", (long long)record.exit_code);
 	events_write(job, "Job ended: %s%s%s", status, reason[0] ? ", " : "", reason);

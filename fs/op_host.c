@@ -42,7 +42,8 @@ static int create_host(struct job *job, struct error *err)
 	autojson json_object *enrolment = agents_enrolment(fs, record.op.secret);
 	struct cloud_host_spec spec = {
 		.type = cloud_find_type(fs->ops, fs->cloud, record.op.type),
-		.market = strcmp(record.op.market, cloud_market_name(CLOUD_SPOT)) ? CLOUD_ONDEMAND : CLOUD_SPOT,
+		.market =
+		    strcmp(record.op.market, cloud_market_name(CLOUD_SPOT)) ? CLOUD_ONDEMAND : CLOUD_SPOT,
 		.zone = record.zone[0] ? record.zone : NULL,
 		.job = record.id,
 		.enrolment = enrolment,
@@ -117,7 +118,7 @@ void op_host_undo(struct job *job)
 	events_write(job, "Reclaimed host %s", record.op.host);
 	job_lock(job);
 	job->record.cost_microusd +=
-		job_host_cost(job->fs, record.op.type, record.op.market, record.op.host_since_ns);
+	    job_host_cost(job->fs, record.op.type, record.op.market, record.op.host_since_ns);
 	job->record.op.host[0] = '\0';
 	job_changed_locked(job, CHANGE_STATE);
 	job_unlock(job);
@@ -199,7 +200,7 @@ int op_host_spec(struct job *job, const char *process, json_object **out, struct
 		return status;
 	autolines char **lines = NULL;
 	size_t count;
-	status = settings_read_lines(job, "args", &lines, &count, err);
+	status = settings_read_words(job, "args", &lines, &count, err);
 	if (status < 0)
 		return status;
 	json_object *args = json_object_new_array();

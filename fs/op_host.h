@@ -1,6 +1,6 @@
 /*
- * What start and migrate have in common: a new host, brought up and enrolled, with the job's devices attached. The new
- * host is record.op.host; its token and secret stand in the record before it is asked for.
+ * What start and migrate have in common: a new host, brought up and enrolled, with the job's devices
+ * attached. The new host is record.op.host; its token and secret stand in the record before it is asked for.
  */
 #pragma once
 

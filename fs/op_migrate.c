@@ -26,8 +26,11 @@ static int plan(struct job *job, struct error *err)
 	const struct cloud_type *type = cloud_find_type(job->fs->ops, job->fs->cloud, record.op.type);
 	if (!type)
 		return error_set(err, EINVAL, "there is no instance type %s", record.op.type);
-	events_write(job, "Ready to migrate with instance type: %s, cpu: %d, memory: %d, zone: %s, last instance type: %s(%s)",
-		     type->name, type->cpus, type->memory_mib / 1024, record.zone, record.instance, record.market);
+	events_write(job,
+		     "Ready to migrate with instance type: %s, cpu: %d, memory: %d, zone: %s, last instance "
+		     "type: %s(%s)",
+		     type->name, type->cpus, type->memory_mib / 1024, record.zone, record.instance,
+		     record.market);
 	return 0;
 }
 
@@ -77,8 +80,8 @@ static int prepare(struct job *job, struct error *err)
 	autojson json_object *body = json_object_new_object();
 	json_object_object_add(body, "spec", json_object_get(spec));
 	json_set_string(body, "from", record.host);
-	return agents_call(job->fs, record.op.host, record.op.address, record.id, "prepare", body, record.epoch, NULL,
-			   AGENT_TIMEOUT_MS, NULL, err);
+	return agents_call(job->fs, record.op.host, record.op.address, record.id, "prepare", body,
+			   record.epoch, NULL, AGENT_TIMEOUT_MS, NULL, err);
 }
 
 static void detach(struct job *job, const char *volume, const char *host)
@@ -98,7 +101,8 @@ static void drop_process_volume(struct job *job)
 		return;
 	detach(job, record.op.process_volume, record.host);
 	if (job->fs->ops->volume_destroy(job->fs->cloud, record.op.process_volume, &err) < 0)
-		log_error("volume %s of job %s is left over: %s", record.op.process_volume, record.id, err.text);
+		log_error("volume %s of job %s is left over: %s", record.op.process_volume, record.id,
+			  err.text);
 	job_lock(job);
 	job->record.op.process_volume[0] = '\0';
 	job_unlock(job);
@@ -122,8 +126,8 @@ static json_object *ask_agent(struct job *job, const char *host, const char *add
 {
 	json_object *state = NULL;
 	struct error err = { 0 };
-	if (!host[0] || agents_call(job->fs, host, address, job->record.id, "", NULL, -1, NULL, AGENT_TIMEOUT_MS, &state,
-				    &err) < 0)
+	if (!host[0] || agents_call(job->fs, host, address, job->record.id, "", NULL, -1, NULL,
+				    AGENT_TIMEOUT_MS, &state, &err) < 0)
 		return NULL;
 	return state;
 }
@@ -131,7 +135,8 @@ static json_object *ask_agent(struct job *job, const char *host, const char *add
 static bool runs_there(json_object *state, int64_t epoch)
 {
 	const char *name = state ? json_get_string(state, "state", "") : "";
-	return json_get_int(state, "epoch", -1) == epoch && (!strcmp(name, "running") || !strcmp(name, "ended"));
+	return json_get_int(state, "epoch", -1) == epoch &&
+	       (!strcmp(name, "running") || !strcmp(name, "ended"));
 }
 
 /* Keep what the two agents measured, until commit shows it. */
@@ -181,8 +186,8 @@ static int freeze(struct job *job, struct error *err)
 	}
 	json_object_object_add(body, "faults", faults);
 	autofree char *request = format_string("%s-freeze", record.op.token);
-	int status = agents_call(job->fs, record.host, record.address, record.id, "float", body, record.op.granted, request,
-				 FREEZE_TIMEOUT_MS, &answer, err);
+	int status = agents_call(job->fs, record.host, record.address, record.id, "float", body,
+				 record.op.granted, request, FREEZE_TIMEOUT_MS, &answer, err);
 	if (status == 0) {
 		note_freeze(job, answer, json_get_object(answer, "adopt"), offset_ns);
 		return 0;
@@ -192,7 +197,8 @@ static int freeze(struct job *job, struct error *err)
 	if (!runs_there(there, record.op.granted))
 		return status;
 	autojson json_object *here = ask_agent(job, record.host, record.address);
-	note_freeze(job, here ? json_get_object(here, "freeze") : NULL, json_get_object(there, "freeze"), offset_ns);
+	note_freeze(job, here ? json_get_object(here, "freeze") : NULL, json_get_object(there, "freeze"),
+		    offset_ns);
 	return 0;
 }
 
@@ -209,8 +215,8 @@ static bool freeze_done(struct job *job)
 }
 
 /*
- * B must be known not to run it, now and later, before A may: it is told of the higher epoch, or, when it does not
- * answer, it is destroyed.
+ * B must be known not to run it, now and later, before A may: it is told of the higher epoch, or, when it
+ * does not answer, it is destroyed.
  */
 static int fence(struct job *job, struct error *err)
 {
@@ -218,8 +224,8 @@ static int fence(struct job *job, struct error *err)
 	job_snapshot(job, &record);
 	autojson json_object *body = json_object_new_object();
 	for (int i = 0; i < FENCE_TRIES && record.op.host[0]; i++) {
-		if (agents_call(job->fs, record.op.host, record.op.address, record.id, "release", body, record.epoch, NULL,
-				AGENT_TIMEOUT_MS, NULL, err) == 0)
+		if (agents_call(job->fs, record.op.host, record.op.address, record.id, "release", body,
+				record.epoch, NULL, AGENT_TIMEOUT_MS, NULL, err) == 0)
 			return 0;
 		if (err->code != ETIMEDOUT && err->code != ECONNRESET)
 			break;
@@ -242,8 +248,8 @@ static void resume_on_source(struct job *job)
 	if (status == 0) {
 		autojson json_object *body = json_object_new_object();
 		json_set_string(body, "process", record.op.process_volume);
-		status = agents_call(job->fs, record.host, record.address, record.id, "adopt", body, record.epoch, NULL,
-				     FREEZE_TIMEOUT_MS, NULL, &err);
+		status = agents_call(job->fs, record.host, record.address, record.id, "adopt", body,
+				     record.epoch, NULL, FREEZE_TIMEOUT_MS, NULL, &err);
 		if (status == 0) {
 			events_write(job, "Job goes on where it was, on host %s", record.host);
 			return;
@@ -274,8 +280,8 @@ static void undo_prepare(struct job *job)
 	struct error err = { 0 };
 	job_snapshot(job, &record);
 	autojson json_object *body = json_object_new_object();
-	if (record.op.host[0] && agents_call(job->fs, record.op.host, record.op.address, record.id, "release", body,
-					     record.epoch, NULL, AGENT_TIMEOUT_MS, NULL, &err) < 0)
+	if (record.op.host[0] && agents_call(job->fs, record.op.host, record.op.address, record.id, "release",
+					     body, record.epoch, NULL, AGENT_TIMEOUT_MS, NULL, &err) < 0)
 		log_info("job %s: %s", record.id, err.text);
 	detach(job, record.work_volume, record.op.host);
 	for (int64_t i = 0; i < record.volume_count; i++)
@@ -295,7 +301,7 @@ static int commit(struct job *job, struct error *err)
 		struct record *record = &job->record;
 		struct record old = *record;
 		record->cost_microusd +=
-			job_host_cost(job->fs, record->instance, record->market, record->host_since_ns);
+		    job_host_cost(job->fs, record->instance, record->market, record->host_since_ns);
 		record_set(record->host, op->host);
 		record_set(record->address, op->address);
 		record_set(record->instance, op->type);
@@ -323,11 +329,11 @@ static int report(struct job *job, struct error *err)
 	follow_restart(job);
 	events_format_duration(record.op.dumped_ns - record.op.freeze_ns, took, sizeof(took));
 	events_write_at(job, record.op.freeze_ns, "Ready to checkpoint host %s", record.op.host);
-	events_write_at(job, record.op.dumped_ns, "Checkpointed host %s, result: &{map[%s:]}, duration %s", record.op.host,
-			record.container, took);
+	events_write_at(job, record.op.dumped_ns, "Checkpointed host %s, result: &{map[%s:]}, duration %s",
+			record.op.host, record.container, took);
 	events_write_at(job, record.op.dumped_ns, "Got 1 containers on host %s", record.host);
-	events_write_at(job, record.op.dumped_ns, "Ready to recover &{%s false true} on host %s", record.container,
-			record.host);
+	events_write_at(job, record.op.dumped_ns, "Ready to recover &{%s false true} on host %s",
+			record.container, record.host);
 	events_write_at(job, record.op.thaw_ns, "Job floated");
 	events_format_duration(record.freeze_us * 1000, took, sizeof(took));
 	events_write(job, "Migrated to new VM: %s, frozen for %s", record.host, took);
@@ -342,8 +348,8 @@ static int reclaim(struct job *job, struct error *err)
 		autojson json_object *body = json_object_new_object();
 		events_write(job, "Ready to reclaim host %s", record.op.host);
 		/* In order if it answers; it is destroyed all the same. */
-		if (agents_call(job->fs, record.op.host, record.op.address, record.id, "release", body, record.epoch, NULL,
-				AGENT_TIMEOUT_MS, NULL, err) < 0)
+		if (agents_call(job->fs, record.op.host, record.op.address, record.id, "release", body,
+				record.epoch, NULL, AGENT_TIMEOUT_MS, NULL, err) < 0)
 			log_info("job %s: %s", record.id, err->text);
 		int status = op_host_destroy(job, record.op.host, err);
 		if (status < 0)
@@ -370,8 +376,8 @@ static void fail(struct job *job)
 	struct record record;
 	job_snapshot(job, &record);
 	bool suspended = record.op.suspended;
-	events_write(job, "Migration to instance type %s failed: %s; the job %s", record.op.type, record.op.reason,
-		     suspended ? "is suspended" : "goes on where it was");
+	events_write(job, "Migration to instance type %s failed: %s; the job %s", record.op.type,
+		     record.op.reason, suspended ? "is suspended" : "goes on where it was");
 	job_lock(job);
 	record_set(job->record.reason, record.op.reason);
 	job_set_status_locked(job, suspended ? "Suspended" : record.cancel ? "Cancelling" : "Executing");

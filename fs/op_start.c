@@ -15,9 +15,9 @@
 #include "lib/log.h"
 
 enum {
-	WORK_GIB = 16,            /* the work volume: what the job writes outside its data volumes, and its logs */
-	/* btrfs keeps chunks for itself (metadata 256 MiB on a small device, system 4 MiB, and what it reserves):
-	   a volume of 10 GB must hold 10 GB of the job's. */
+	WORK_GIB = 16, /* the work volume: what the job writes outside its data volumes, and its logs */
+	/* btrfs keeps chunks for itself (metadata 256 MiB on a small device, system 4 MiB, and what it
+	   reserves): a volume of 10 GB must hold 10 GB of the job's. */
 	VOLUME_OVERHEAD_MIB = 640,
 	START_TIMEOUT_MS = 120000,
 };
@@ -79,8 +79,10 @@ static int new_host(struct job *job, struct error *err)
 	const struct cloud_type *type = cloud_find_type(job->fs->ops, job->fs->cloud, record.op.type);
 	if (!type)
 		return error_set(err, EINVAL, "there is no instance type %s", record.op.type);
-	events_write(job, "Ready to create new host with instance type: %s, cpu: %d, memory: %d, zone: %s(%s)", type->name,
-		     type->cpus, type->memory_mib / 1024, job->fs->ops->zone(job->fs->cloud), record.op.market);
+	events_write(job,
+		     "Ready to create new host with instance type: %s, cpu: %d, memory: %d, zone: %s(%s)",
+		     type->name, type->cpus, type->memory_mib / 1024, job->fs->ops->zone(job->fs->cloud),
+		     record.op.market);
 	return op_host_create(job, err);
 }
 
@@ -96,8 +98,8 @@ static int prepare(struct job *job, struct error *err)
 		return status;
 	autojson json_object *body = json_object_new_object();
 	json_object_object_add(body, "spec", json_object_get(spec));
-	return agents_call(job->fs, record.op.host, record.op.address, record.id, "prepare", body, record.epoch, NULL,
-			   START_TIMEOUT_MS, NULL, err);
+	return agents_call(job->fs, record.op.host, record.op.address, record.id, "prepare", body,
+			   record.epoch, NULL, START_TIMEOUT_MS, NULL, err);
 }
 
 static int encode_script(struct job *job, char **base64, struct error *err)
@@ -108,8 +110,8 @@ static int encode_script(struct job *job, char **base64, struct error *err)
 	if (status < 0)
 		return error_sys(err, -status, "the script cannot be read");
 	gnutls_datum_t encoded = { 0 };
-	if (gnutls_base64_encode2(&(gnutls_datum_t){ .data = (unsigned char *)script, .size = (unsigned)length },
-				  &encoded) < 0)
+	if (gnutls_base64_encode2(
+		&(gnutls_datum_t){ .data = (unsigned char *)script, .size = (unsigned)length }, &encoded) < 0)
 		return error_set(err, ENOMEM, "out of memory");
 	*base64 = strndup((const char *)encoded.data, encoded.size);
 	gnutls_free(encoded.data);
@@ -132,8 +134,8 @@ static int launch(struct job *job, struct error *err)
 	json_set_bool(body, "format", true);
 	json_set_string(body, "script", script);
 	autofree char *request = format_string("%s-start", record.op.token);
-	status = agents_call(job->fs, record.op.host, record.op.address, record.id, "start", body, record.epoch, request,
-			     START_TIMEOUT_MS, &answer, err);
+	status = agents_call(job->fs, record.op.host, record.op.address, record.id, "start", body,
+			     record.epoch, request, START_TIMEOUT_MS, &answer, err);
 	if (status < 0)
 		return status;
 	job_lock(job);

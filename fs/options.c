@@ -13,7 +13,10 @@
 
 enum { KEY_IGNORED };
 
-#define OPTION(template, member) { template, offsetof(struct options, member), 1 }
+#define OPTION(template, member)                                                                             \
+	{                                                                                                    \
+		template, offsetof(struct options, member), 1                                                \
+	}
 
 static const struct fuse_opt option_table[] = {
 	OPTION("cloud=%s", cloud),
@@ -103,18 +106,21 @@ int options_parse(struct options *options, int argc, char **argv, struct error *
 	for (int i = 0; i < parse.count - 1; i++)
 		free(parse.words[i]);
 	if (status < 0)
-		return err->code ? -err->code : error_set(err, EINVAL, "the options cannot be read (floatfs -h lists them)");
+		return err->code
+			   ? -err->code
+			   : error_set(err, EINVAL, "the options cannot be read (floatfs -h lists them)");
 	if (options->show_help || options->show_version)
 		return 0;
 	if (parse.count < 1 || parse.count > 2)
-		return error_set(err, EINVAL, "give one directory to mount on: floatfs -o cloud=local,state=DIR /float");
+		return error_set(err, EINVAL,
+				 "give one directory to mount on: floatfs -o cloud=local,state=DIR /float");
 	if (!options->cloud)
 		options->cloud = strdup("local");
 	if (!options->state)
 		options->state = strdup("/var/lib/float");
 	if (!cloud_find(options->cloud))
-		return error_set(err, EINVAL, "there is no cloud named %s: cloud= takes one of: %s", options->cloud,
-				 cloud_names());
+		return error_set(err, EINVAL, "there is no cloud named %s: cloud= takes one of: %s",
+				 options->cloud, cloud_names());
 	status = make_absolute(&options->state, err);
 	if (status == 0)
 		status = make_absolute(&options->mountpoint, err);

@@ -16,9 +16,13 @@ struct field {
 };
 
 #define FIELD_TEXT(struct_, member)                                                                          \
-	{ #member, TEXT, offsetof(struct struct_, member), sizeof(((struct struct_ *)0)->member) }
+	{                                                                                                    \
+#member, TEXT, offsetof(struct struct_, member), sizeof(((struct struct_ *)0)->member)       \
+	}
 #define FIELD_NUMBER(struct_, member)                                                                        \
-	{ #member, NUMBER, offsetof(struct struct_, member), sizeof(((struct struct_ *)0)->member) }
+	{                                                                                                    \
+#member, NUMBER, offsetof(struct struct_, member), sizeof(((struct struct_ *)0)->member)     \
+	}
 
 static const struct field record_fields[] = {
 	FIELD_NUMBER(record, version),
@@ -59,16 +63,26 @@ static const struct field record_fields[] = {
 };
 
 static const struct field op_fields[] = {
-	FIELD_TEXT(record_op, name),        FIELD_NUMBER(record_op, step),
-	FIELD_NUMBER(record_op, undoing),   FIELD_TEXT(record_op, type),
-	FIELD_TEXT(record_op, market),      FIELD_TEXT(record_op, host),
-	FIELD_TEXT(record_op, address),     FIELD_NUMBER(record_op, host_serial),
-	FIELD_TEXT(record_op, token),       FIELD_TEXT(record_op, secret),
-	FIELD_NUMBER(record_op, host_since_ns), FIELD_NUMBER(record_op, began_ns),
-	FIELD_TEXT(record_op, process_volume), FIELD_TEXT(record_op, reason),
-	FIELD_NUMBER(record_op, granted),   FIELD_NUMBER(record_op, committed),
-	FIELD_NUMBER(record_op, suspended), FIELD_NUMBER(record_op, freeze_ns),
-	FIELD_NUMBER(record_op, dumped_ns), FIELD_NUMBER(record_op, thaw_ns),
+	FIELD_TEXT(record_op, name),
+	FIELD_NUMBER(record_op, step),
+	FIELD_NUMBER(record_op, undoing),
+	FIELD_TEXT(record_op, type),
+	FIELD_TEXT(record_op, market),
+	FIELD_TEXT(record_op, host),
+	FIELD_TEXT(record_op, address),
+	FIELD_NUMBER(record_op, host_serial),
+	FIELD_TEXT(record_op, token),
+	FIELD_TEXT(record_op, secret),
+	FIELD_NUMBER(record_op, host_since_ns),
+	FIELD_NUMBER(record_op, began_ns),
+	FIELD_TEXT(record_op, process_volume),
+	FIELD_TEXT(record_op, reason),
+	FIELD_NUMBER(record_op, granted),
+	FIELD_NUMBER(record_op, committed),
+	FIELD_NUMBER(record_op, suspended),
+	FIELD_NUMBER(record_op, freeze_ns),
+	FIELD_NUMBER(record_op, dumped_ns),
+	FIELD_NUMBER(record_op, thaw_ns),
 };
 
 static const struct field volume_fields[] = {
@@ -111,8 +125,8 @@ int record_save(const char *path, const struct record *record, struct error *err
 	autojson json_object *object = write_fields(record_fields, array_length(record_fields), record);
 	json_object *volumes = json_object_new_array();
 	for (int64_t i = 0; i < record->volume_count; i++)
-		json_object_array_add(volumes, write_fields(volume_fields, array_length(volume_fields),
-							    &record->volumes[i]));
+		json_object_array_add(
+		    volumes, write_fields(volume_fields, array_length(volume_fields), &record->volumes[i]));
 	json_object_object_add(object, "volumes", volumes);
 	json_object_object_add(object, "op", write_fields(op_fields, array_length(op_fields), &record->op));
 	int status = json_write_file(path, object, 0600);
@@ -127,9 +141,10 @@ int record_load(const char *path, struct record *record, struct error *err)
 		return status;
 	int64_t version = json_get_int(object, "version", 0);
 	if (version > RECORD_VERSION)
-		return error_set(err, EPROTONOSUPPORT,
-				 "%s was written by a newer floatfs (record version %lld): start that one again", path,
-				 (long long)version);
+		return error_set(
+		    err, EPROTONOSUPPORT,
+		    "%s was written by a newer floatfs (record version %lld): start that one again", path,
+		    (long long)version);
 	if (version < 1)
 		return error_set(err, EBADMSG, "%s is not a job's record", path);
 	memset(record, 0, sizeof(*record));

@@ -13,31 +13,31 @@
 enum { RECORD_VERSION = 1, RECORD_VOLUMES = 16, JOB_ID_SIZE = 65 };
 
 struct record_volume {
-	char id[64];       /* the provider's id: the serial in the guest; "" until it is made */
-	char mount[256];   /* where in the job */
+	char id[64];     /* the provider's id: the serial in the guest; "" until it is made */
+	char mount[256]; /* where in the job */
 	int64_t size_gb;
 };
 
 /* The operation under way; name "" when there is none. */
 struct record_op {
 	char name[16];
-	int64_t step;          /* index into the operation's table */
+	int64_t step; /* index into the operation's table */
 	int64_t undoing;
-	char type[32];         /* of the new host */
+	char type[32]; /* of the new host */
 	char market[16];
-	char host[64];         /* the new host; "" until it is made */
+	char host[64]; /* the new host; "" until it is made */
 	char address[64];
 	int64_t host_serial;
-	char token[65];        /* of the new host's create */
-	char secret[65];       /* its enrolment */
+	char token[65];  /* of the new host's create */
+	char secret[65]; /* its enrolment */
 	int64_t host_since_ns;
 	int64_t began_ns;
 	char process_volume[64];
-	int64_t granted;       /* the epoch of the frozen section; 0: none yet */
-	int64_t committed;     /* the new host is the job's: `host` is the old one */
-	int64_t suspended;     /* neither host could take it: the process volume is kept */
+	int64_t granted;   /* the epoch of the frozen section; 0: none yet */
+	int64_t committed; /* the new host is the job's: `host` is the old one */
+	int64_t suspended; /* neither host could take it: the process volume is kept */
 	int64_t freeze_ns, dumped_ns, thaw_ns;
-	char reason[512];      /* why it is being undone */
+	char reason[512]; /* why it is being undone */
 };
 
 struct record {
@@ -46,19 +46,19 @@ struct record {
 	char id[JOB_ID_SIZE];
 	int64_t uid, gid;
 	char user[64];
-	char status[24];       /* one of float-cli's state names; Draft before start */
+	char status[24]; /* one of float-cli's state names; Draft before start */
 	char name[128];
 	char image[65];
-	char digest[72];       /* sha256:… */
-	char instance[32];     /* the type that it runs on */
-	char market[16];       /* Spot, OnDemand */
+	char digest[72];   /* sha256:… */
+	char instance[32]; /* the type that it runs on */
+	char market[16];   /* Spot, OnDemand */
 	char zone[32];
-	char host[64];         /* "" while it has none */
+	char host[64]; /* "" while it has none */
 	char address[64];
 	int64_t host_serial;
 	int64_t host_since_ns;
 	char container[32];
-	char target[128];      /* the last accepted write to migrate, as it was written */
+	char target[128]; /* the last accepted write to migrate, as it was written */
 	char policy_market[16];
 	char work_volume[64];
 	struct record_volume volumes[RECORD_VOLUMES];
@@ -66,9 +66,9 @@ struct record {
 	int64_t epoch;
 	int64_t submit_ns, start_ns, end_ns;
 	int64_t exit_known, exit_code, exit_signal;
-	int64_t cancel;        /* a cancel was accepted */
-	int64_t lost;          /* its host is gone, for the reason in `reason` */
-	int64_t freeze_us;     /* of the last migration */
+	int64_t cancel;    /* a cancel was accepted */
+	int64_t lost;      /* its host is gone, for the reason in `reason` */
+	int64_t freeze_us; /* of the last migration */
 	int64_t migrations;
 	int64_t memory_bytes;
 	int64_t cost_microusd; /* of the hosts given back */

@@ -70,7 +70,8 @@ int settings_read_value(struct job *job, const char *name, char **value, struct 
 	return *value ? 0 : error_set(err, ENOMEM, "out of memory");
 }
 
-int settings_read_lines(struct job *job, const char *name, char ***lines, size_t *count, struct error *err)
+static int read_lines(struct job *job, const char *name, bool verbatim, char ***lines, size_t *count,
+		      struct error *err)
 {
 	autofree char *text = NULL;
 	int status = read_setting(job, name, &text, err);
@@ -85,8 +86,10 @@ int settings_read_lines(struct job *job, const char *name, char ***lines, size_t
 	char *rest = text, *line;
 	*count = 0;
 	while ((line = strsep(&rest, "\n"))) {
-		line = trim(line);
-		if (!*line || *line == '#')
+		if (!verbatim)
+			line = trim(line);
+		/* What follows the last newline is no line, unless something is there. */
+		if ((!*line && (!verbatim || !rest)) || (*line == '#' && !verbatim))
 			continue;
 		if (!(list[*count] = strdup(line)))
 			return error_set(err, ENOMEM, "out of memory");
@@ -94,6 +97,16 @@ int settings_read_lines(struct job *job, const char *name, char ***lines, size_t
 	}
 	*lines = take_pointer(list);
 	return 0;
+}
+
+int settings_read_lines(struct job *job, const char *name, char ***lines, size_t *count, struct error *err)
+{
+	return read_lines(job, name, false, lines, count, err);
+}
+
+int settings_read_words(struct job *job, const char *name, char ***lines, size_t *count, struct error *err)
+{
+	return read_lines(job, name, true, lines, count, err);
 }
 
 void settings_free_lines(char **lines)

@@ -19,8 +19,10 @@ char *settings_path(struct job *job, const char *name); /* caller frees */
 /* One value, trimmed of white space at its ends; caller frees. */
 int settings_read_value(struct job *job, const char *name, char **value, struct error *err);
 
-/* A list, one entry a line, empty lines and # comments left out; NULL-terminated. */
+/* A list, one entry a line, trimmed, empty lines and # comments left out; NULL-terminated. */
 int settings_read_lines(struct job *job, const char *name, char ***lines, size_t *count, struct error *err);
+/* The same with each line as it is: an argument may be empty, or begin with #. */
+int settings_read_words(struct job *job, const char *name, char ***lines, size_t *count, struct error *err);
 void settings_free_lines(char **lines);
 
 static inline void settings_cleanup_lines_(char ***lines)

@@ -54,7 +54,9 @@ int spec_parse_target(const char *text, struct spec_target *target, struct error
 		if (size) {
 			*size = parse_number(number, max);
 			if (*size < 0)
-				return error_set(err, EINVAL, "%.60s: write a whole number, as in cpu=8 mem=16 (GiB)", word);
+				return error_set(err, EINVAL,
+						 "%.60s: write a whole number, as in cpu=8 mem=16 (GiB)",
+						 word);
 		} else if (words == 1 && strlen(word) < sizeof(target->type) && spec_name_ok(word)) {
 			snprintf(target->type, sizeof(target->type), "%s", word);
 		} else {
@@ -74,21 +76,25 @@ int spec_resolve_target(const struct spec_target *target, const struct cloud_ops
 	if (target->type[0]) {
 		*type = cloud_find_type(ops, cloud, target->type);
 		if (!*type)
-			return error_set(err, EINVAL, "there is no instance type %s (see the directory instances)",
+			return error_set(err, EINVAL,
+					 "there is no instance type %s (see the directory instances)",
 					 target->type);
 		return 0;
 	}
 	*type = cloud_cheapest_type(ops, cloud, (int)target->cpus, (int)(target->memory_gib * 1024));
 	if (!*type)
-		return error_set(err, EINVAL, "no instance type has %lld CPUs and %lld GiB of memory (see the directory instances)",
-				 (long long)target->cpus, (long long)target->memory_gib);
+		return error_set(
+		    err, EINVAL,
+		    "no instance type has %lld CPUs and %lld GiB of memory (see the directory instances)",
+		    (long long)target->cpus, (long long)target->memory_gib);
 	return 0;
 }
 
 static bool mount_ok(const char *mount)
 {
 	/* Places that the container itself needs: a volume there would hide them. */
-	static const char *const taken[] = { "/proc", "/sys", "/dev", "/float", "/opt/memverge", "/var/log/float" };
+	static const char *const taken[] = { "/proc",  "/sys",          "/dev",
+					     "/float", "/opt/memverge", "/var/log/float" };
 	size_t length = strlen(mount);
 	if (mount[0] != '/' || length < 2 || length >= sizeof(((struct record_volume *)0)->mount) ||
 	    mount[length - 1] == '/')
@@ -116,10 +122,12 @@ static int parse_volume_options(char *options, struct record_volume *volume, str
 	char *option;
 	while ((option = strsep(&options, ","))) {
 		if (strncmp(option, "size=", 5))
-			return error_set(err, EINVAL, "volume option %.60s: a new volume has size=N (GB)", option);
+			return error_set(err, EINVAL, "volume option %.60s: a new volume has size=N (GB)",
+					 option);
 		volume->size_gb = parse_number(option + 5, VOLUME_GB_MAX);
 		if (volume->size_gb < 0)
-			return error_set(err, EINVAL, "volume option %.60s: write size=N with N from 1 to %d (GB)", option,
+			return error_set(err, EINVAL,
+					 "volume option %.60s: write size=N with N from 1 to %d (GB)", option,
 					 VOLUME_GB_MAX);
 	}
 	return 0;
@@ -142,15 +150,18 @@ int spec_parse_volume(const char *text, struct record_volume *volume, struct err
 			return status;
 		source = end + 1;
 	}
-	/* The last `:/` parts the source from the mount point: a source may hold one too, as nfs://HOST/EXPORT does. */
+	/* The last `:/` parts the source from the mount point: a source may hold one too, as
+	 * nfs://HOST/EXPORT does. */
 	char *split = NULL;
 	for (char *at = source; (at = strstr(at, ":/")); at++)
 		split = at;
 	if (!split)
-		return error_set(err, EINVAL, "volume %.100s: write [size=10]:/data (a size in GB, a mount point)", text);
+		return error_set(err, EINVAL,
+				 "volume %.100s: write [size=10]:/data (a size in GB, a mount point)", text);
 	*split = '\0';
 	if (*source)
-		return error_set(err, EOPNOTSUPP, "volume %.100s: only new volumes can be had, as [size=10]:/data", text);
+		return error_set(err, EOPNOTSUPP,
+				 "volume %.100s: only new volumes can be had, as [size=10]:/data", text);
 	if (!volume->size_gb)
 		return error_set(err, EINVAL, "volume %.100s: say its size, as in [size=10]:/data", text);
 	if (!mount_ok(split + 1))
@@ -166,8 +177,8 @@ int spec_parse_vm_policy(const char *text, enum cloud_market *market, struct err
 		enum cloud_market market;
 		bool chooses;
 	} keys[] = {
-		{ "onDemand", CLOUD_ONDEMAND, true }, { "spotOnly", CLOUD_SPOT, true },
-		{ "spotFirst", CLOUD_SPOT, true },    { "retryLimit", CLOUD_SPOT, false },
+		{ "onDemand", CLOUD_ONDEMAND, true },   { "spotOnly", CLOUD_SPOT, true },
+		{ "spotFirst", CLOUD_SPOT, true },      { "retryLimit", CLOUD_SPOT, false },
 		{ "retryInterval", CLOUD_SPOT, false },
 	};
 	autofree char *copy = strdup(text);
@@ -188,8 +199,10 @@ int spec_parse_vm_policy(const char *text, enum cloud_market *market, struct err
 		while (i < array_length(keys) && strcmp(keys[i].name, pair))
 			i++;
 		if (i == array_length(keys) || !value)
-			return error_set(err, EINVAL,
-					 "vmPolicy %.60s: write [onDemand=true], [spotOnly=true] or [spotFirst=true]", text);
+			return error_set(
+			    err, EINVAL,
+			    "vmPolicy %.60s: write [onDemand=true], [spotOnly=true] or [spotFirst=true]",
+			    text);
 		if (keys[i].chooses && !strcmp(value, "true"))
 			*market = keys[i].market;
 	}

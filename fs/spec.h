@@ -14,7 +14,7 @@ bool spec_name_ok(const char *name);
 
 /* `c5.2xlarge`, or `cpu=8 mem=16` (either order, GiB): a type by name, or at least so much. */
 struct spec_target {
-	char type[32];      /* "" when asked for by size */
+	char type[32]; /* "" when asked for by size */
 	int64_t cpus;
 	int64_t memory_gib;
 };
@@ -28,7 +28,8 @@ int spec_resolve_target(const struct spec_target *target, const struct cloud_ops
 /* `[size=10]:/data`: options, a source (empty: a new volume), a mount point; split at the last `:/`. */
 int spec_parse_volume(const char *text, struct record_volume *volume, struct error *err);
 
-/* `[onDemand=true]`, `[spotOnly=true,retryInterval=900s]`, `[spotFirst=true,…]`: sets which market comes first. */
+/* `[onDemand=true]`, `[spotOnly=true,retryInterval=900s]`, `[spotFirst=true,…]`: sets which market comes
+ * first. */
 int spec_parse_vm_policy(const char *text, enum cloud_market *market, struct error *err);
 
 /* K=V with K a shell name. */

@@ -46,7 +46,8 @@ static int check_image(struct submission *submission, struct error *err)
 	if (images_find(submission->job->fs, name, &image) < 0)
 		return error_set(err, ENOENT, "there is no image %.64s (see the directory images)", name);
 	if (strcmp(image.status, "ready"))
-		return error_set(err, EINVAL, "the image %s is not ready: its status is %.200s", name, image.status);
+		return error_set(err, EINVAL, "the image %s is not ready: its status is %.200s", name,
+				 image.status);
 	record_set(submission->record.image, image.name);
 	record_set(submission->record.digest, image.digest);
 	return 0;
@@ -77,7 +78,8 @@ static int check_name(struct submission *submission, struct error *err)
 	if (status < 0)
 		return status;
 	if (strlen(name) >= sizeof(submission->record.name))
-		return error_set(err, EINVAL, "name is longer than %zu bytes", sizeof(submission->record.name) - 1);
+		return error_set(err, EINVAL, "name is longer than %zu bytes",
+				 sizeof(submission->record.name) - 1);
 	record_set(submission->record.name, name);
 	return 0;
 }
@@ -138,7 +140,7 @@ static int check_arguments(struct submission *submission, struct error *err)
 {
 	autolines char **lines = NULL;
 	size_t count;
-	return settings_read_lines(submission->job, "args", &lines, &count, err);
+	return settings_read_words(submission->job, "args", &lines, &count, err);
 }
 
 static int check_tags(struct submission *submission, struct error *err)
@@ -149,7 +151,7 @@ static int check_tags(struct submission *submission, struct error *err)
 }
 
 static int (*const checks[])(struct submission *submission, struct error *err) = {
-	check_script,  check_image,     check_instance, check_name, check_environment,
+	check_script,  check_image,     check_instance, check_name,   check_environment,
 	check_volumes, check_arguments, check_tags,     check_policy,
 };
 
@@ -175,8 +177,8 @@ int submit_job(struct job *job, struct error *err)
 	struct submission submission = { .job = job };
 	job_snapshot(job, &submission.record);
 	if (!job_is_draft(&submission.record))
-		return error_set(err, EOPNOTSUPP, "job %s was started already: its status is %s", submission.record.id,
-				 submission.record.status);
+		return error_set(err, EOPNOTSUPP, "job %s was started already: its status is %s",
+				 submission.record.id, submission.record.status);
 	int status = check_all(&submission, err);
 	if (status < 0)
 		return status;

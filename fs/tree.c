@@ -4,25 +4,50 @@
 #include "fs/values.h"
 #include "lib/cleanup.h"
 
-#define SETTING(kind_, name_, help_)                                                                          \
-	{ .kind = kind_, .parent = TREE_JOB, .name = name_, .mode = 0600, .how = HOW_SETTING, .help = help_ }
+#define SETTING(kind_, name_, help_)                                                                         \
+	{                                                                                                    \
+		.kind = kind_, .parent = TREE_JOB, .name = name_, .mode = 0600, .how = HOW_SETTING,          \
+		.help = help_                                                                                \
+	}
 #define HOST_VALUE(kind_, name_, show_, help_)                                                               \
-	{ .kind = kind_, .parent = TREE_HOST, .name = name_, .mode = 0444, .how = HOW_VALUE, .show = show_, .help = help_ }
-#define IMAGE_VALUE(kind_, name_, show_, help_)                                                               \
-	{ .kind = kind_, .parent = TREE_IMAGE_DIRECTORY, .name = name_, .mode = 0444, .how = HOW_VALUE,        \
-	  .show = show_, .help = help_ }
-#define LIVE(kind_, name_, change_, help_)                                                                    \
-	{ .kind = kind_, .parent = TREE_JOB, .name = name_, .mode = 0400, .how = HOW_LIVE, .in_job = true, .poll = true, \
-	  .change = change_, .help = help_ }
+	{                                                                                                    \
+		.kind = kind_, .parent = TREE_HOST, .name = name_, .mode = 0444, .how = HOW_VALUE,           \
+		.show = show_, .help = help_                                                                 \
+	}
+#define IMAGE_VALUE(kind_, name_, show_, help_)                                                              \
+	{                                                                                                    \
+		.kind = kind_, .parent = TREE_IMAGE_DIRECTORY, .name = name_, .mode = 0444,                  \
+		.how = HOW_VALUE, .show = show_, .help = help_                                               \
+	}
+#define LIVE(kind_, name_, change_, help_)                                                                   \
+	{                                                                                                    \
+		.kind = kind_, .parent = TREE_JOB, .name = name_, .mode = 0400, .how = HOW_LIVE,             \
+		.in_job = true, .poll = true, .change = change_, .help = help_                               \
+	}
 
 static const struct tree_entry table[] = {
 	{ .kind = TREE_ROOT, .mode = 0755, .how = HOW_DIRECTORY, .help = "" },
-	{ .kind = TREE_README, .parent = TREE_ROOT, .name = "README", .mode = 0444, .how = HOW_VALUE, .in_job = true,
-	  .show = values_readme, .help = "how to use this tree" },
-	{ .kind = TREE_ERROR, .parent = TREE_ROOT, .name = "error", .mode = 0444, .how = HOW_VALUE,
-	  .show = values_user_error, .help = "the sentence behind your last refusal, where no job has one" },
+	{ .kind = TREE_README,
+	  .parent = TREE_ROOT,
+	  .name = "README",
+	  .mode = 0444,
+	  .how = HOW_VALUE,
+	  .in_job = true,
+	  .show = values_readme,
+	  .help = "how to use this tree" },
+	{ .kind = TREE_ERROR,
+	  .parent = TREE_ROOT,
+	  .name = "error",
+	  .mode = 0444,
+	  .how = HOW_VALUE,
+	  .show = values_user_error,
+	  .help = "the sentence behind your last refusal, where no job has one" },
 
-	{ .kind = TREE_JOBS, .parent = TREE_ROOT, .name = "jobs", .mode = 01777, .how = HOW_DIRECTORY,
+	{ .kind = TREE_JOBS,
+	  .parent = TREE_ROOT,
+	  .name = "jobs",
+	  .mode = 01777,
+	  .how = HOW_DIRECTORY,
 	  .help = "mkdir makes a draft, rmdir forgets a draft or an ended job" },
 	{ .kind = TREE_JOB, .parent = TREE_JOBS, .mode = 0700, .how = HOW_DIRECTORY, .help = "a job" },
 	SETTING(TREE_NAME, "name", "what the job is called"),
@@ -34,35 +59,105 @@ static const struct tree_entry table[] = {
 	SETTING(TREE_VOLUMES, "volumes", "data volumes, one a line: [size=10]:/data (GB, mount point)"),
 	SETTING(TREE_TAGS, "tags", "tags, one a line: key:value, or a word"),
 	SETTING(TREE_POLICY, "policy", "policies, one a line: vmPolicy [onDemand=true]"),
-	{ .kind = TREE_CTL, .parent = TREE_JOB, .name = "ctl", .mode = 0200, .how = HOW_CONTROL, .in_job = true,
-	  .show = values_nothing, .write = controls_job, .help = "write start, cancel or signal NAME" },
-	{ .kind = TREE_MIGRATE, .parent = TREE_JOB, .name = "migrate", .mode = 0600, .how = HOW_CONTROL, .in_job = true,
-	  .show = values_target, .write = controls_migrate,
+	{ .kind = TREE_CTL,
+	  .parent = TREE_JOB,
+	  .name = "ctl",
+	  .mode = 0200,
+	  .how = HOW_CONTROL,
+	  .in_job = true,
+	  .show = values_nothing,
+	  .write = controls_job,
+	  .help = "write start, cancel or signal NAME" },
+	{ .kind = TREE_MIGRATE,
+	  .parent = TREE_JOB,
+	  .name = "migrate",
+	  .mode = 0600,
+	  .how = HOW_CONTROL,
+	  .in_job = true,
+	  .show = values_target,
+	  .write = controls_migrate,
 	  .help = "write c5.2xlarge, or cpu=8 mem=16: the job moves there; reads as the last target" },
-	{ .kind = TREE_STATUS, .parent = TREE_JOB, .name = "status", .mode = 0400, .how = HOW_VALUE, .in_job = true,
-	  .poll = true, .show = values_status, .help = "one word: Draft, Initializing, Executing, Floating, Completed, ..." },
+	{ .kind = TREE_STATUS,
+	  .parent = TREE_JOB,
+	  .name = "status",
+	  .mode = 0400,
+	  .how = HOW_VALUE,
+	  .in_job = true,
+	  .poll = true,
+	  .show = values_status,
+	  .help = "one word: Draft, Initializing, Executing, Floating, Completed, ..." },
 	LIVE(TREE_OUTPUT, "output", CHANGE_LOGS, "live: the file output of the log directory"),
 	LIVE(TREE_STDOUT, "stdout.autosave", CHANGE_LOGS, "live: what the job wrote to its standard output"),
 	LIVE(TREE_STDERR, "stderr.autosave", CHANGE_LOGS, "live: what it wrote to its standard error"),
 	LIVE(TREE_EVENTS, "job.events", CHANGE_EVENTS, "live: what happened to the job, one line an event"),
-	{ .kind = TREE_LOG, .parent = TREE_JOB, .name = "log", .mode = 0500, .how = HOW_DIRECTORY,
+	{ .kind = TREE_LOG,
+	  .parent = TREE_JOB,
+	  .name = "log",
+	  .mode = 0500,
+	  .how = HOW_DIRECTORY,
 	  .help = "every file of the job's log directory, live" },
-	{ .kind = TREE_LOG_ENTRY, .parent = TREE_LOG, .mode = 0400, .how = HOW_LOG_ENTRY, .poll = true,
-	  .change = CHANGE_LOGS, .help = "a file, directory or link of the log directory" },
-	{ .kind = TREE_INFO, .parent = TREE_JOB, .name = "info", .mode = 0400, .how = HOW_VALUE, .in_job = true, .poll = true,
-	  .show = values_info, .help = "all of it, a key and its value a line" },
-	{ .kind = TREE_INFO_JSON, .parent = TREE_JOB, .name = "info.json", .mode = 0400, .how = HOW_VALUE, .in_job = true,
-	  .poll = true, .show = values_info_json, .help = "the same as one JSON object" },
-	{ .kind = TREE_EXIT_CODE, .parent = TREE_JOB, .name = "exit_code", .mode = 0400, .how = HOW_VALUE, .in_job = true,
-	  .poll = true, .show = values_exit_code, .help = "empty until the job has ended; 128 and more: a signal" },
-	{ .kind = TREE_WAIT, .parent = TREE_JOB, .name = "wait", .mode = 0400, .how = HOW_WAIT,
+	{ .kind = TREE_LOG_ENTRY,
+	  .parent = TREE_LOG,
+	  .mode = 0400,
+	  .how = HOW_LOG_ENTRY,
+	  .poll = true,
+	  .change = CHANGE_LOGS,
+	  .help = "a file, directory or link of the log directory" },
+	{ .kind = TREE_INFO,
+	  .parent = TREE_JOB,
+	  .name = "info",
+	  .mode = 0400,
+	  .how = HOW_VALUE,
+	  .in_job = true,
+	  .poll = true,
+	  .show = values_info,
+	  .help = "all of it, a key and its value a line" },
+	{ .kind = TREE_INFO_JSON,
+	  .parent = TREE_JOB,
+	  .name = "info.json",
+	  .mode = 0400,
+	  .how = HOW_VALUE,
+	  .in_job = true,
+	  .poll = true,
+	  .show = values_info_json,
+	  .help = "the same as one JSON object" },
+	{ .kind = TREE_EXIT_CODE,
+	  .parent = TREE_JOB,
+	  .name = "exit_code",
+	  .mode = 0400,
+	  .how = HOW_VALUE,
+	  .in_job = true,
+	  .poll = true,
+	  .show = values_exit_code,
+	  .help = "empty until the job has ended; 128 and more: a signal" },
+	{ .kind = TREE_WAIT,
+	  .parent = TREE_JOB,
+	  .name = "wait",
+	  .mode = 0400,
+	  .how = HOW_WAIT,
 	  .help = "a read returns when the job has ended, with its exit code" },
-	{ .kind = TREE_HOST_LINK, .parent = TREE_JOB, .name = "host", .mode = 0777, .how = HOW_LINK, .in_job = true,
-	  .show = values_host_link, .help = "the host that it runs on" },
-	{ .kind = TREE_JOB_ERROR, .parent = TREE_JOB, .name = "error", .mode = 0400, .how = HOW_VALUE, .in_job = true,
-	  .show = values_job_error, .help = "the sentence behind the last refusal" },
+	{ .kind = TREE_HOST_LINK,
+	  .parent = TREE_JOB,
+	  .name = "host",
+	  .mode = 0777,
+	  .how = HOW_LINK,
+	  .in_job = true,
+	  .show = values_host_link,
+	  .help = "the host that it runs on" },
+	{ .kind = TREE_JOB_ERROR,
+	  .parent = TREE_JOB,
+	  .name = "error",
+	  .mode = 0400,
+	  .how = HOW_VALUE,
+	  .in_job = true,
+	  .show = values_job_error,
+	  .help = "the sentence behind the last refusal" },
 
-	{ .kind = TREE_HOSTS, .parent = TREE_ROOT, .name = "hosts", .mode = 0555, .how = HOW_DIRECTORY,
+	{ .kind = TREE_HOSTS,
+	  .parent = TREE_ROOT,
+	  .name = "hosts",
+	  .mode = 0555,
+	  .how = HOW_DIRECTORY,
 	  .help = "the hosts that there are now" },
 	{ .kind = TREE_HOST, .parent = TREE_HOSTS, .mode = 0555, .how = HOW_DIRECTORY, .help = "a host" },
 	HOST_VALUE(TREE_HOST_STATUS, "status", values_host_status, "new, running or leaving"),
@@ -70,22 +165,50 @@ static const struct tree_entry table[] = {
 	HOST_VALUE(TREE_HOST_ZONE, "zone", values_host_zone, "where it is"),
 	HOST_VALUE(TREE_HOST_MARKET, "market", values_host_market, "Spot or OnDemand"),
 	HOST_VALUE(TREE_HOST_ADDRESS, "address", values_host_address, "its agent's address"),
-	{ .kind = TREE_HOST_JOB, .parent = TREE_HOST, .name = "job", .mode = 0777, .how = HOW_LINK,
-	  .show = values_host_job, .help = "the job that it is for" },
+	{ .kind = TREE_HOST_JOB,
+	  .parent = TREE_HOST,
+	  .name = "job",
+	  .mode = 0777,
+	  .how = HOW_LINK,
+	  .show = values_host_job,
+	  .help = "the job that it is for" },
 
-	{ .kind = TREE_INSTANCES, .parent = TREE_ROOT, .name = "instances", .mode = 0555, .how = HOW_DIRECTORY,
+	{ .kind = TREE_INSTANCES,
+	  .parent = TREE_ROOT,
+	  .name = "instances",
+	  .mode = 0555,
+	  .how = HOW_DIRECTORY,
 	  .help = "the instance types that can be had" },
-	{ .kind = TREE_TYPE, .parent = TREE_INSTANCES, .mode = 0444, .how = HOW_VALUE, .in_job = true, .show = values_type,
+	{ .kind = TREE_TYPE,
+	  .parent = TREE_INSTANCES,
+	  .mode = 0444,
+	  .how = HOW_VALUE,
+	  .in_job = true,
+	  .show = values_type,
 	  .help = "cpu, memory (GiB), prices (USD an hour), zone" },
 
-	{ .kind = TREE_IMAGES, .parent = TREE_ROOT, .name = "images", .mode = 0755, .how = HOW_DIRECTORY,
+	{ .kind = TREE_IMAGES,
+	  .parent = TREE_ROOT,
+	  .name = "images",
+	  .mode = 0755,
+	  .how = HOW_DIRECTORY,
 	  .help = "root file systems for jobs; root: mkdir adds one, rmdir removes it" },
-	{ .kind = TREE_IMAGE_DIRECTORY, .parent = TREE_IMAGES, .mode = 0555, .how = HOW_DIRECTORY, .help = "an image" },
+	{ .kind = TREE_IMAGE_DIRECTORY,
+	  .parent = TREE_IMAGES,
+	  .mode = 0555,
+	  .how = HOW_DIRECTORY,
+	  .help = "an image" },
 	IMAGE_VALUE(TREE_IMAGE_DIGEST, "digest", values_image_digest, "sha256 of what is kept"),
 	IMAGE_VALUE(TREE_IMAGE_SIZE, "size", values_image_size, "bytes kept"),
-	IMAGE_VALUE(TREE_IMAGE_STATUS, "status", values_image_status, "empty, importing, ready, or failed and why"),
-	{ .kind = TREE_IMAGE_CTL, .parent = TREE_IMAGE_DIRECTORY, .name = "ctl", .mode = 0200, .how = HOW_CONTROL,
-	  .show = values_nothing, .write = controls_image,
+	IMAGE_VALUE(TREE_IMAGE_STATUS, "status", values_image_status,
+		    "empty, importing, ready, or failed and why"),
+	{ .kind = TREE_IMAGE_CTL,
+	  .parent = TREE_IMAGE_DIRECTORY,
+	  .name = "ctl",
+	  .mode = 0200,
+	  .how = HOW_CONTROL,
+	  .show = values_nothing,
+	  .write = controls_image,
 	  .help = "root: write import PATH, a directory or tar archive of a root file system" },
 };
 
@@ -104,13 +227,14 @@ const struct tree_entry *tree_entry(enum tree_kind kind)
 }
 
 /*
- * serial << 8 | kind; for a log entry the generation stands between: 1 << 63 | serial << 40 | generation << 8 | kind.
- * A volume's inode numbers start at 257 and are never reused (btrfs), so that 32 bits last.
+ * serial << 8 | kind; for a log entry the generation stands between: 1 << 63 | serial << 40 | generation << 8
+ * | kind. A volume's inode numbers start at 257 and are never reused (btrfs), so that 32 bits last.
  */
 uint64_t tree_id(const struct node *node)
 {
 	if (node->kind == TREE_LOG_ENTRY)
-		return 1ULL << 63 | (node->serial & 0x7fffff) << 40 | (uint64_t)node->generation << 8 | TREE_LOG_ENTRY;
+		return 1ULL << 63 | (node->serial & 0x7fffff) << 40 | (uint64_t)node->generation << 8 |
+		       TREE_LOG_ENTRY;
 	return node->serial << 8 | node->kind;
 }
 

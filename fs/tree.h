@@ -1,9 +1,9 @@
 /*
- * The tree: one static table of everything in it (tree.c). What the kernel sees, the README in the mount, floatfs(5) and
- * the job's own /float all come from its rows.
+ * The tree: one static table of everything in it (tree.c). What the kernel sees, the README in the mount,
+ * floatfs(5) and the job's own /float all come from its rows.
  *
- * A node is a row's kind and what it belongs to. Node ids are computed from that, never pointers, and serials are never
- * reused: an id means the same after a restart of the daemon.
+ * A node is a row's kind and what it belongs to. Node ids are computed from that, never pointers, and serials
+ * are never reused: an id means the same after a restart of the daemon.
  */
 #pragma once
 
@@ -78,24 +78,25 @@ enum tree_how {
 
 struct node {
 	enum tree_kind kind;
-	uint64_t serial;     /* of the job, host or image; a type's place in the provider's list, from 1; 0 for the top */
+	uint64_t serial; /* of the job, host or image; a type's place in the provider's list, from 1; 0 for
+			    the top */
 	uint32_t generation; /* of a log entry */
 };
 
 struct tree_entry {
 	enum tree_kind kind, parent;
-	const char *name;    /* NULL: one for each job, host, type, image or log file */
-	mode_t mode;         /* permission bits */
+	const char *name; /* NULL: one for each job, host, type, image or log file */
+	mode_t mode;      /* permission bits */
 	enum tree_how how;
-	bool in_job;         /* the job sees it on its own /float too */
+	bool in_job; /* the job sees it on its own /float too */
 	bool poll;
-	enum change change;  /* what poll tells of */
+	enum change change; /* what poll tells of */
 	/* Text of a value, control or link; 0 or -errno. */
 	int (*show)(struct floatfs *fs, const struct node *node, FILE *out);
 	/* One command: text is trimmed and not empty. A refusal's sentence goes to `error` by the caller. */
-	int (*write)(struct floatfs *fs, const struct node *node, const struct caller *caller, const char *text,
-		     struct error *err);
-	const char *help;    /* one line, for README and floatfs(5) */
+	int (*write)(struct floatfs *fs, const struct node *node, const struct caller *caller,
+		     const char *text, struct error *err);
+	const char *help; /* one line, for README and floatfs(5) */
 };
 
 const struct tree_entry *tree_entry(enum tree_kind kind);
@@ -118,11 +119,13 @@ int tree_stat(struct floatfs *fs, const struct node *node, struct stat *st);
 /* Text of a value, control or link; caller frees. (tree_walk.c) */
 int tree_render(struct floatfs *fs, const struct node *node, char **text, size_t *length);
 /*
- * A command: data is what one write(2) brought. Checks its form, runs the entry's write, notes the sentence of a refusal
- * in `error`. 0 or -errno.
+ * A command: data is what one write(2) brought. Checks its form, runs the entry's write, notes the sentence
+ * of a refusal in `error`. 0 or -errno.
  */
-int tree_command(struct floatfs *fs, const struct node *node, const struct caller *caller, const void *data, size_t length);
-/* The descriptor behind a live file or log file, to be closed by the caller; -ENOENT while there is none yet. */
+int tree_command(struct floatfs *fs, const struct node *node, const struct caller *caller, const void *data,
+		 size_t length);
+/* The descriptor behind a live file or log file, to be closed by the caller; -ENOENT while there is none yet.
+ */
 int tree_open_live(struct floatfs *fs, const struct node *node);
 
 /* SPEC's `tree` (agent/API.md): the rows that the job sees. Caller puts. */

@@ -12,10 +12,14 @@
 enum { PIECE_LIMIT = 256 << 10 };
 
 static const char *const kinds[] = {
-	[HOW_VALUE] = "value", [HOW_CONTROL] = "control", [HOW_LIVE] = "live", [HOW_LINK] = "link",
+	[HOW_VALUE] = "value",
+	[HOW_CONTROL] = "control",
+	[HOW_LIVE] = "live",
+	[HOW_LINK] = "link",
 };
 
-/* A row outside the job's own directory has its path from the top, which is its name too, with a slash before it. */
+/* A row outside the job's own directory has its path from the top, which is its name too, with a slash before
+ * it. */
 static void add_row(json_object *rows, const struct tree_entry *entry, const char *name, const char *path)
 {
 	json_object *row = json_object_new_object();
@@ -55,7 +59,8 @@ json_object *tree_describe_for_job(struct floatfs *fs, const char *job)
 static int find_node(struct job *job, const char *name, struct node *node)
 {
 	struct node root = { .kind = TREE_ROOT }, own = { .kind = TREE_JOB, .serial = job->serial };
-	int status = *name == '/' ? tree_resolve(job->fs, &root, name + 1, node) : tree_lookup(job->fs, &own, name, node);
+	int status = *name == '/' ? tree_resolve(job->fs, &root, name + 1, node)
+				  : tree_lookup(job->fs, &own, name, node);
 	if (status < 0)
 		return status;
 	/* Whatever it asks for, it gets its own cut of the tree. */
@@ -101,7 +106,8 @@ static int answer_node(struct job *job, const struct node *node, json_object *as
 		const char *data = json_get_string(ask, "data", "");
 		json_object *text = NULL;
 		json_object_object_get_ex(ask, "data", &text);
-		return tree_command(job->fs, node, &caller, data, text ? (size_t)json_object_get_string_len(text) : 0);
+		return tree_command(job->fs, node, &caller, data,
+				    text ? (size_t)json_object_get_string_len(text) : 0);
 	}
 	if (!strcmp(op, "size") && entry->how == HOW_LIVE) {
 		struct stat st;

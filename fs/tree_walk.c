@@ -54,7 +54,8 @@ static int lookup_log(struct job *job, const char *directory, const char *name, 
 }
 
 /* Members that are not rows: they come from what there is. */
-static int lookup_dynamic(struct floatfs *fs, const struct node *directory, const char *name, struct node *node)
+static int lookup_dynamic(struct floatfs *fs, const struct node *directory, const char *name,
+			  struct node *node)
 {
 	if (directory->kind == TREE_JOBS) {
 		autojob struct job *job = job_find(fs, name);
@@ -147,7 +148,8 @@ static int list_log(struct floatfs *fs, const struct node *directory, struct lis
 	autojob struct job *job = job_find_serial(fs, directory->serial);
 	if (!job)
 		return -ENOENT;
-	if (directory->kind == TREE_LOG_ENTRY && mirror_find_generation(job->mirror, directory->generation, &entry) < 0)
+	if (directory->kind == TREE_LOG_ENTRY &&
+	    mirror_find_generation(job->mirror, directory->generation, &entry) < 0)
 		return -ENOENT;
 	return mirror_list(job->mirror, entry.path, visit_log, list);
 }
@@ -237,12 +239,16 @@ static mode_t type_bits(enum tree_how how)
 
 static int stat_log_entry(struct job *job, uint32_t generation, struct stat *st)
 {
-	static const mode_t types[] = { [MIRROR_FILE] = S_IFREG, [MIRROR_DIRECTORY] = S_IFDIR, [MIRROR_LINK] = S_IFLNK };
+	static const mode_t types[] = {
+		[MIRROR_FILE] = S_IFREG, [MIRROR_DIRECTORY] = S_IFDIR, [MIRROR_LINK] = S_IFLNK
+	};
 	struct mirror_entry entry;
 	int status = mirror_find_generation(job->mirror, generation, &entry);
 	if (status < 0)
 		return status;
-	st->st_mode = types[entry.type] | (entry.type == MIRROR_DIRECTORY ? 0500 : entry.type == MIRROR_LINK ? 0777 : 0400);
+	st->st_mode = types[entry.type] | (entry.type == MIRROR_DIRECTORY ? 0500
+					   : entry.type == MIRROR_LINK    ? 0777
+									  : 0400);
 	st->st_size = entry.type == MIRROR_LINK ? (off_t)strlen(entry.target) : entry.size;
 	set_times(st, entry.mtime_ns);
 	return 0;
@@ -262,7 +268,8 @@ static void stat_fd(int fd, struct stat *st)
 		close(fd);
 }
 
-static int stat_in_job(struct floatfs *fs, const struct node *node, const struct tree_entry *entry, struct stat *st)
+static int stat_in_job(struct floatfs *fs, const struct node *node, const struct tree_entry *entry,
+		       struct stat *st)
 {
 	autojob struct job *job = job_find_serial(fs, node->serial);
 	if (!job)
@@ -350,7 +357,8 @@ int tree_render(struct floatfs *fs, const struct node *node, char **text, size_t
 }
 
 /* A refusal's sentence: to the job's `error`, or to the user's at the top. */
-static void note_refusal(struct floatfs *fs, const struct node *node, const struct caller *caller, const char *sentence)
+static void note_refusal(struct floatfs *fs, const struct node *node, const struct caller *caller,
+			 const char *sentence)
 {
 	autojob struct job *job = is_below_job(node) ? job_find_serial(fs, node->serial) : NULL;
 	if (!job) {
@@ -379,7 +387,8 @@ static int check_command(const void *data, size_t length, char text[COMMAND_LIMI
 	return 0;
 }
 
-int tree_command(struct floatfs *fs, const struct node *node, const struct caller *caller, const void *data, size_t length)
+int tree_command(struct floatfs *fs, const struct node *node, const struct caller *caller, const void *data,
+		 size_t length)
 {
 	const struct tree_entry *entry = tree_entry(node->kind);
 	char text[COMMAND_LIMIT + 1];

@@ -181,7 +181,8 @@ json_object *values_describe_job(struct job *job)
 		json_set_int(info, "cpus", type->cpus);
 		char gib[32];
 		snprintf(gib, sizeof(gib), "%g", type->memory_mib / 1024.0);
-		json_object_object_add(info, "memoryGiB", json_object_new_double_s(type->memory_mib / 1024.0, gib));
+		json_object_object_add(info, "memoryGiB",
+				       json_object_new_double_s(type->memory_mib / 1024.0, gib));
 	}
 	add_text(info, "zone", record.zone);
 	add_text(info, "market", record.market);
@@ -222,13 +223,15 @@ int values_info(struct floatfs *fs, const struct node *node, FILE *out)
 	if (!job)
 		return -ENOENT;
 	autojson json_object *info = values_describe_job(job);
-	json_object_object_foreach(info, key, value) {
+	json_object_object_foreach(info, key, value)
+	{
 		if (!json_object_is_type(value, json_type_array)) {
 			fprintf(out, "%s %s\n", key, json_object_get_string(value));
 			continue;
 		}
 		for (size_t i = 0; i < json_object_array_length(value); i++)
-			fprintf(out, "%s %s\n", key, json_object_get_string(json_object_array_get_idx(value, i)));
+			fprintf(out, "%s %s\n", key,
+				json_object_get_string(json_object_array_get_idx(value, i)));
 	}
 	return 0;
 }
@@ -239,8 +242,9 @@ int values_info_json(struct floatfs *fs, const struct node *node, FILE *out)
 	if (!job)
 		return -ENOENT;
 	autojson json_object *info = values_describe_job(job);
-	fprintf(out, "%s\n",
-		json_object_to_json_string_ext(info, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_NOSLASHESCAPE));
+	fprintf(
+	    out, "%s\n",
+	    json_object_to_json_string_ext(info, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_NOSLASHESCAPE));
 	return 0;
 }
 
@@ -293,14 +297,14 @@ int values_find_host_serial(struct floatfs *fs, uint64_t serial, struct host_vie
 	return -ENOENT;
 }
 
-#define SHOW_HOST(name, format, member)                                                                       \
-	int values_host_##name(struct floatfs *fs, const struct node *node, FILE *out)                         \
+#define SHOW_HOST(name, format, member)                                                                      \
+	int values_host_##name(struct floatfs *fs, const struct node *node, FILE *out)                       \
 	{                                                                                                    \
-		struct host_view host;                                                                         \
-		int status = values_find_host_serial(fs, node->serial, &host);                                 \
-		if (status == 0)                                                                               \
-			fprintf(out, format, host.member);                                                     \
-		return status;                                                                                 \
+		struct host_view host;                                                                       \
+		int status = values_find_host_serial(fs, node->serial, &host);                               \
+		if (status == 0)                                                                             \
+			fprintf(out, format, host.member);                                                   \
+		return status;                                                                               \
 	}
 
 SHOW_HOST(status, "%s\n", status)
@@ -322,14 +326,14 @@ int values_type(struct floatfs *fs, const struct node *node, FILE *out)
 	return 0;
 }
 
-#define SHOW_IMAGE(name, ...)                                                                                 \
-	int values_image_##name(struct floatfs *fs, const struct node *node, FILE *out)                        \
+#define SHOW_IMAGE(name, ...)                                                                                \
+	int values_image_##name(struct floatfs *fs, const struct node *node, FILE *out)                      \
 	{                                                                                                    \
-		struct image image;                                                                            \
-		int status = images_find_serial(fs, node->serial, &image);                                     \
-		if (status == 0)                                                                               \
-			fprintf(out, __VA_ARGS__);                                                             \
-		return status;                                                                                 \
+		struct image image;                                                                          \
+		int status = images_find_serial(fs, node->serial, &image);                                   \
+		if (status == 0)                                                                             \
+			fprintf(out, __VA_ARGS__);                                                           \
+		return status;                                                                               \
 	}
 
 SHOW_IMAGE(digest, "%s%s", image.digest, image.digest[0] ? "\n" : "")

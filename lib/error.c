@@ -39,6 +39,7 @@ int error_prefix(struct error *err, const char *format, ...)
 	vsnprintf(words, sizeof(words), format, args);
 	va_end(args);
 	snprintf(old, sizeof(old), "%s", err->text);
-	snprintf(err->text, sizeof(err->text), "%s%.*s", words, (int)(sizeof(err->text) - sizeof(words) - 1), old);
+	snprintf(err->text, sizeof(err->text), "%s%.*s", words, (int)(sizeof(err->text) - sizeof(words) - 1),
+		 old);
 	return -err->code;
 }

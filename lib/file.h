@@ -4,7 +4,8 @@
 #include <stddef.h>
 #include <sys/types.h>
 
-/* Write a file so that after a crash it is the old one or the new one, whole: write, fsync, rename, fsync of the directory. */
+/* Write a file so that after a crash it is the old one or the new one, whole: write, fsync, rename, fsync of
+ * the directory. */
 int file_write_durable(const char *path, const void *data, size_t length, mode_t mode);
 
 /* Write a small file in place (a kernel control file, say), with one write(2). */

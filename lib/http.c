@@ -12,8 +12,8 @@ enum { CONNECT_TIMEOUT_MS = 5000, ANSWER_LIMIT = 8 << 20 };
 
 struct http_client {
 	CURL *curl;
-	char *base;                   /* https://PEER:PORT */
-	struct curl_slist *resolve;   /* PEER:PORT:ADDRESS */
+	char *base;                 /* https://PEER:PORT */
+	struct curl_slist *resolve; /* PEER:PORT:ADDRESS */
 	char *ca_file, *cert_file, *key_file, *pin;
 };
 
@@ -22,7 +22,8 @@ struct answer_buffer {
 	size_t length;
 };
 
-struct http_client *http_client_new(const struct http_identity *identity, const char *peer, const char *address, int port)
+struct http_client *http_client_new(const struct http_identity *identity, const char *peer,
+				    const char *address, int port)
 {
 	struct http_client *client = calloc(1, sizeof(*client));
 	if (!client || !(client->curl = curl_easy_init()))
@@ -56,7 +57,8 @@ static void free_slist(struct curl_slist **list)
 	curl_slist_free_all(*list);
 }
 
-/* Everything but the method and the callbacks; keeps the connection. Headers must live until the request is done. */
+/* Everything but the method and the callbacks; keeps the connection. Headers must live until the request is
+ * done. */
 static struct curl_slist *client_prepare(struct http_client *client, const char *url, json_object *body,
 					 int64_t epoch, const char *request_id)
 {
@@ -73,7 +75,8 @@ static struct curl_slist *client_prepare(struct http_client *client, const char 
 	curl_easy_setopt(curl, CURLOPT_SSLCERT, client->cert_file);
 	curl_easy_setopt(curl, CURLOPT_SSLKEY, client->key_file);
 	curl_easy_setopt(curl, CURLOPT_PINNEDPUBLICKEY, client->pin);
-	/* Our CA alone: the system's would be believed too, and reading all of them takes 100 ms a connection. */
+	/* Our CA alone: the system's would be believed too, and reading all of them takes 100 ms a
+	 * connection. */
 	curl_easy_setopt(curl, CURLOPT_CAPATH, NULL);
 	curl_easy_setopt(curl, CURLOPT_CAINFO, client->ca_file);
 	if (!client->ca_file) {
@@ -117,11 +120,13 @@ static int transport_error(struct http_client *client, CURLcode status, struct e
 	return error_set(err, code, "%s did not answer: %s", client->base, curl_easy_strerror(status));
 }
 
-static int agent_error(struct http_client *client, long http_status, const char *text, size_t length, struct error *err)
+static int agent_error(struct http_client *client, long http_status, const char *text, size_t length,
+		       struct error *err)
 {
 	autojson json_object *refusal = NULL;
 	if (json_parse_object(text, length, &refusal, NULL) < 0)
-		return error_set(err, EPROTO, "%s answered with HTTP status %ld and no reason", client->base, http_status);
+		return error_set(err, EPROTO, "%s answered with HTTP status %ld and no reason", client->base,
+				 http_status);
 	int64_t code = json_get_int(refusal, "errno", EIO);
 	return error_set(err, code > 0 && code < 4096 ? (int)code : EIO, "%s",
 			 json_get_string(refusal, "sentence", "the agent refused without a reason"));
@@ -148,7 +153,7 @@ int http_request(struct http_client *client, const char *path, json_object *body
 {
 	autofree char *url = format_string("%s%s", client->base, path);
 	__attribute__((cleanup(free_slist), unused)) struct curl_slist *headers =
-		client_prepare(client, url, body, epoch, request_id);
+	    client_prepare(client, url, body, epoch, request_id);
 	struct answer_buffer buffer = { 0 };
 	curl_easy_setopt(client->curl, CURLOPT_TIMEOUT_MS, (long)timeout_ms);
 	curl_easy_setopt(client->curl, CURLOPT_WRITEFUNCTION, append_answer);
@@ -193,7 +198,8 @@ static size_t stream_data(char *data, size_t size, size_t count, void *context)
 	return size * count;
 }
 
-static int stream_progress(void *context, curl_off_t total, curl_off_t now, curl_off_t up_total, curl_off_t up_now)
+static int stream_progress(void *context, curl_off_t total, curl_off_t now, curl_off_t up_total,
+			   curl_off_t up_now)
 {
 	struct stream_context *stream = context;
 	(void)total;
@@ -206,11 +212,12 @@ static int stream_progress(void *context, curl_off_t total, curl_off_t now, curl
 }
 
 int http_stream(struct http_client *client, const char *path, json_object *body, int64_t epoch,
-		int (*data)(const void *bytes, size_t length, void *context), int (*tick)(void *context), void *context,
-		struct error *err)
+		int (*data)(const void *bytes, size_t length, void *context), int (*tick)(void *context),
+		void *context, struct error *err)
 {
 	autofree char *url = format_string("%s%s", client->base, path);
-	__attribute__((cleanup(free_slist), unused)) struct curl_slist *headers = client_prepare(client, url, body, epoch, NULL);
+	__attribute__((cleanup(free_slist), unused)) struct curl_slist *headers =
+	    client_prepare(client, url, body, epoch, NULL);
 	struct stream_context stream = { .client = client, .data = data, .tick = tick, .context = context };
 	curl_easy_setopt(client->curl, CURLOPT_WRITEFUNCTION, stream_data);
 	curl_easy_setopt(client->curl, CURLOPT_WRITEDATA, &stream);

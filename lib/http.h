@@ -14,34 +14,35 @@ struct http_client;
 
 /* Files on disk (PEM), as libcurl wants them; copied. */
 struct http_identity {
-	const char *ca_file;   /* NULL: do not verify the peer (enrolment only) */
+	const char *ca_file; /* NULL: do not verify the peer (enrolment only) */
 	const char *cert_file;
 	const char *key_file;
-	const char *pin;       /* sha256//BASE64 of the peer's public key, or NULL; with a pin ca_file may be NULL */
+	const char
+	    *pin; /* sha256//BASE64 of the peer's public key, or NULL; with a pin ca_file may be NULL */
 };
 
 /*
  * peer is the name that its certificate must bear (a host id); address:port is where it is.
  * Does not connect yet. Never returns NULL.
  */
-struct http_client *http_client_new(const struct http_identity *identity, const char *peer, const char *address,
-				    int port);
+struct http_client *http_client_new(const struct http_identity *identity, const char *peer,
+				    const char *address, int port);
 void http_client_free(struct http_client *client);
 
 /*
  * One request. body may be NULL (then it is a GET, else a POST). epoch < 0: none sent. request_id NULL: none.
  * On 2xx *answer (may be NULL) is the caller's to put. On another status the agent's own errno and sentence
- * become the error. When the agent did not answer: -ETIMEDOUT, -ECONNREFUSED, -EHOSTUNREACH, or -ECONNRESET if the
- * request may have reached it.
+ * become the error. When the agent did not answer: -ETIMEDOUT, -ECONNREFUSED, -EHOSTUNREACH, or -ECONNRESET
+ * if the request may have reached it.
  */
 int http_request(struct http_client *client, const char *path, json_object *body, int64_t epoch,
 		 const char *request_id, int timeout_ms, json_object **answer, struct error *err);
 
 /*
  * One request whose answer is a stream: data is called with each piece as it arrives, in the calling thread;
- * it returns 0 to go on. tick is called at least each second. Returns when the agent ends the stream (0), when
- * a callback returns non-zero (-ECANCELED), or on an error.
+ * it returns 0 to go on. tick is called at least each second. Returns when the agent ends the stream (0),
+ * when a callback returns non-zero (-ECANCELED), or on an error.
  */
 int http_stream(struct http_client *client, const char *path, json_object *body, int64_t epoch,
-		int (*data)(const void *bytes, size_t length, void *context), int (*tick)(void *context), void *context,
-		struct error *err);
+		int (*data)(const void *bytes, size_t length, void *context), int (*tick)(void *context),
+		void *context, struct error *err);

@@ -22,9 +22,11 @@ int json_parse_object(const char *text, size_t length, json_object **object, str
 	json_tokener_free(tokener);
 	if (status != json_tokener_success)
 		return error_set(err, EBADMSG, "not valid JSON: %s",
-				 status == json_tokener_continue ? "it ends too early" : json_tokener_error_desc(status));
+				 status == json_tokener_continue ? "it ends too early"
+								 : json_tokener_error_desc(status));
 	/* text need not end with a NUL. */
-	while (end < length && (text[end] == ' ' || text[end] == '\t' || text[end] == '\r' || text[end] == '\n'))
+	while (end < length &&
+	       (text[end] == ' ' || text[end] == '\t' || text[end] == '\r' || text[end] == '\n'))
 		end++;
 	if (end != length)
 		return error_set(err, EBADMSG, "not valid JSON: something follows the object");
@@ -51,7 +53,7 @@ int json_write_file(const char *path, json_object *object, mode_t mode)
 {
 	size_t length;
 	const char *text = json_object_to_json_string_length(
-		object, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_NOSLASHESCAPE, &length);
+	    object, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_NOSLASHESCAPE, &length);
 	return text ? file_write_durable(path, text, length, mode) : -ENOMEM;
 }
 

@@ -130,8 +130,9 @@ static int describe_crt(gnutls_x509_crt_t crt, const char *common_name, int is_c
 	if (status == 0)
 		status = gnutls_x509_crt_set_basic_constraints(crt, (unsigned)is_ca, is_ca ? 0 : -1);
 	if (status == 0)
-		status = gnutls_x509_crt_set_key_usage(
-			crt, is_ca ? GNUTLS_KEY_KEY_CERT_SIGN | GNUTLS_KEY_CRL_SIGN : GNUTLS_KEY_DIGITAL_SIGNATURE);
+		status =
+		    gnutls_x509_crt_set_key_usage(crt, is_ca ? GNUTLS_KEY_KEY_CERT_SIGN | GNUTLS_KEY_CRL_SIGN
+							     : GNUTLS_KEY_DIGITAL_SIGNATURE);
 	if (status == 0)
 		status = gnutls_x509_crt_get_key_id(crt, GNUTLS_KEYID_USE_SHA1, key_id, &id_size);
 	if (status == 0)
@@ -153,7 +154,8 @@ static int export_crt(gnutls_x509_crt_t crt, char **pem, struct error *err)
 	return status < 0 ? tls_error(err, status, "write a certificate") : take_text(&data, pem);
 }
 
-int pki_make_self_signed(const char *key_pem, const char *common_name, int is_ca, char **cert_pem, struct error *err)
+int pki_make_self_signed(const char *key_pem, const char *common_name, int is_ca, char **cert_pem,
+			 struct error *err)
 {
 	autoprivkey gnutls_x509_privkey_t key = NULL;
 	autocrt gnutls_x509_crt_t crt = NULL;
@@ -192,8 +194,8 @@ int pki_public_key(const char *key_pem, char **public_pem, struct error *err)
 	return status < 0 ? tls_error(err, status, "read a private key") : take_text(&pem, public_pem);
 }
 
-int pki_issue(const char *ca_cert_pem, const char *ca_key_pem, const char *public_pem, const char *common_name,
-	      char **cert_pem, struct error *err)
+int pki_issue(const char *ca_cert_pem, const char *ca_key_pem, const char *public_pem,
+	      const char *common_name, char **cert_pem, struct error *err)
 {
 	autoprivkey gnutls_x509_privkey_t ca_key = NULL;
 	autocrt gnutls_x509_crt_t ca = NULL, crt = NULL;

@@ -18,14 +18,16 @@ enum { PKI_HASH_HEX = 65 }; /* SHA-256 in hex and a NUL */
 int pki_make_key(char **key_pem, struct error *err);
 
 /* A self-signed certificate of a key: a CA (is_ca) or an agent's until it has enrolled. */
-int pki_make_self_signed(const char *key_pem, const char *common_name, int is_ca, char **cert_pem, struct error *err);
+int pki_make_self_signed(const char *key_pem, const char *common_name, int is_ca, char **cert_pem,
+			 struct error *err);
 
 /* The public half of a key, PEM (SubjectPublicKeyInfo). */
 int pki_public_key(const char *key_pem, char **public_pem, struct error *err);
 
-/* A certificate for somebody's public key, signed by the CA. Good for both ends of TLS, with DNS name common_name. */
-int pki_issue(const char *ca_cert_pem, const char *ca_key_pem, const char *public_pem, const char *common_name,
-	      char **cert_pem, struct error *err);
+/* A certificate for somebody's public key, signed by the CA. Good for both ends of TLS, with DNS name
+ * common_name. */
+int pki_issue(const char *ca_cert_pem, const char *ca_key_pem, const char *public_pem,
+	      const char *common_name, char **cert_pem, struct error *err);
 
 /* SHA-256 over the DER of a certificate: the CA pin. */
 int pki_cert_hash(const char *cert_pem, char hex[PKI_HASH_HEX], struct error *err);

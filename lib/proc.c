@@ -62,8 +62,8 @@ static char **merge_environment(const char *const *added)
 
 /* Runs in the child: only async-signal-safe calls. Returns only by exiting. */
 static void __attribute__((noreturn))
-child_run(const char *program, const char *const argv[], char **environment, const struct proc_options *options,
-	  int null_fd, int out_fd, int failure_fd)
+child_run(const char *program, const char *const argv[], char **environment,
+	  const struct proc_options *options, int null_fd, int out_fd, int failure_fd)
 {
 	sigset_t none;
 	sigemptyset(&none);
@@ -92,7 +92,8 @@ child_run(const char *program, const char *const argv[], char **environment, con
 	_exit(127);
 }
 
-/* Read until the end of file or the deadline; keeps the last OUTPUT_LIMIT bytes. -ETIMEDOUT at the deadline. */
+/* Read until the end of file or the deadline; keeps the last OUTPUT_LIMIT bytes. -ETIMEDOUT at the deadline.
+ */
 static int collect_output(int fd, int64_t deadline, char *buffer, size_t *used)
 {
 	for (;;) {
@@ -163,7 +164,8 @@ int proc_run(const char *const argv[], const struct proc_options *options, struc
 		return error_sys(err, errno, "cannot run %s", argv[0]);
 	autoclose int failure_read = failure[0], failure_write = failure[1];
 
-	int64_t deadline = clock_monotonic_ms() + (options->timeout_ms ? options->timeout_ms : DEFAULT_TIMEOUT_MS);
+	int64_t deadline =
+	    clock_monotonic_ms() + (options->timeout_ms ? options->timeout_ms : DEFAULT_TIMEOUT_MS);
 	pid_t pid = fork();
 	if (pid < 0)
 		return error_sys(err, errno, "cannot run %s", argv[0]);
@@ -191,8 +193,8 @@ int proc_run(const char *const argv[], const struct proc_options *options, struc
 	else if (WEXITSTATUS(wait_status) != 0) {
 		autofree char *copy = strdup(output);
 		const char *said = copy ? last_line(copy) : "";
-		status = error_set(err, EIO, "%s failed with status %d%s%s", argv[0], WEXITSTATUS(wait_status),
-				   *said ? ": " : "", said);
+		status = error_set(err, EIO, "%s failed with status %d%s%s", argv[0],
+				   WEXITSTATUS(wait_status), *said ? ": " : "", said);
 	}
 	if (options->output)
 		*options->output = take_pointer(output);

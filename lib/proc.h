@@ -6,8 +6,9 @@
 #include "lib/error.h"
 
 struct proc_options {
-	int timeout_ms;                 /* 0: a minute. The program and its process group are killed after it: -ETIMEDOUT */
-	int (*setup)(void *context);    /* in the child before exec (async-signal-safe calls only); 0 or -errno */
+	int timeout_ms; /* 0: a minute. The program and its process group are killed after it: -ETIMEDOUT */
+	int (*setup)(
+	    void *context); /* in the child before exec (async-signal-safe calls only); 0 or -errno */
 	void *setup_context;
 	const char *const *environment; /* "K=V" added to the caller's; NULL-terminated, or NULL */
 	int stdin_fd;                   /* 0: /dev/null */

@@ -37,10 +37,10 @@ static int set_names(const char *text)
 	return mirror_set_names(mirror, json_get_array(object, "names"), &err);
 }
 
-#define TWO_NAMES                                                                                             \
-	"{\"names\": [{\"path\": \"output\", \"generation\": 257, \"type\": \"file\", \"mode\": 420},"          \
-	"{\"path\": \"stdout.autosave\", \"generation\": 257, \"type\": \"file\", \"mode\": 420},"              \
-	"{\"path\": \"sub\", \"generation\": 258, \"type\": \"directory\", \"mode\": 493},"                     \
+#define TWO_NAMES                                                                                            \
+	"{\"names\": [{\"path\": \"output\", \"generation\": 257, \"type\": \"file\", \"mode\": 420},"       \
+	"{\"path\": \"stdout.autosave\", \"generation\": 257, \"type\": \"file\", \"mode\": 420},"           \
+	"{\"path\": \"sub\", \"generation\": 258, \"type\": \"directory\", \"mode\": 493},"                  \
 	"{\"path\": \"sub/x\", \"generation\": 259, \"type\": \"file\", \"mode\": 420}]}"
 
 Test(mirror, two_names_of_one_file_have_one_content)
@@ -84,7 +84,8 @@ Test(mirror, is_the_same_when_opened_again)
 	cr_expect_eq(read(fd, text, sizeof(text)), 4);
 	cr_expect_str_eq(text, "kept");
 	autojson json_object *have = mirror_have(mirror);
-	cr_expect_str_eq(json_object_to_json_string_ext(have, JSON_C_TO_STRING_PLAIN), "[[257,0],[257,0],[259,4]]");
+	cr_expect_str_eq(json_object_to_json_string_ext(have, JSON_C_TO_STRING_PLAIN),
+			 "[[257,0],[257,0],[259,4]]");
 }
 
 static int count_name(void *context, const char *name, const struct mirror_entry *entry)
@@ -114,8 +115,10 @@ Test(mirror, leaves_out_what_could_lead_a_reader_astray)
 		"{\"names\": [{\"path\": \"a/..\", \"generation\": 1, \"type\": \"file\"}]}",
 		"{\"names\": [{\"path\": \"x\", \"generation\": 0, \"type\": \"file\"}]}",
 		"{\"names\": [{\"path\": \"x\", \"generation\": 1, \"type\": \"device\"}]}",
-		"{\"names\": [{\"path\": \"x\", \"generation\": 1, \"type\": \"link\", \"target\": \"/etc/shadow\"}]}",
-		"{\"names\": [{\"path\": \"x\", \"generation\": 1, \"type\": \"link\", \"target\": \"../../x\"}]}",
+		"{\"names\": [{\"path\": \"x\", \"generation\": 1, \"type\": \"link\", \"target\": "
+		"\"/etc/shadow\"}]}",
+		"{\"names\": [{\"path\": \"x\", \"generation\": 1, \"type\": \"link\", \"target\": "
+		"\"../../x\"}]}",
 	};
 	for (size_t i = 0; i < array_length(names); i++) {
 		int count = 0;

@@ -26,7 +26,9 @@ static void drop_scratch(char *path)
 Test(record, comes_back_as_it_was_written)
 {
 	char *path = scratch_path("record.json");
-	struct record written = { .version = RECORD_VERSION, .serial = 7, .uid = 1000, .epoch = 3, .volume_count = 2 };
+	struct record written = {
+		.version = RECORD_VERSION, .serial = 7, .uid = 1000, .epoch = 3, .volume_count = 2
+	};
 	record_set(written.id, "4BZXIxWu6L5ioCSqEMD63");
 	record_set(written.status, "Floating");
 	record_set(written.reason, "a \"quoted\" sentence, with \xc3\xa4 and \\");
@@ -59,7 +61,9 @@ Test(record, of_a_newer_version_is_refused)
 
 Test(record, that_is_broken_is_refused)
 {
-	static const char *const broken[] = { "", "{", "[]", "null", "{}", "{\"version\": \"1\"}", "{\"version\": 1} x" };
+	static const char *const broken[] = {
+		"", "{", "[]", "null", "{}", "{\"version\": \"1\"}", "{\"version\": 1} x"
+	};
 	char *path = scratch_path("record.json");
 	for (size_t i = 0; i < array_length(broken); i++) {
 		struct record record;

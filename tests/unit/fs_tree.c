@@ -40,7 +40,7 @@ Test(tree, every_row_is_whole)
 			cr_expect_not_null(entry->show, "%s", entry->name);
 		cr_expect_eq(entry->write != NULL, entry->how == HOW_CONTROL);
 		cr_expect(entry->how == HOW_CONTROL || entry->how == HOW_SETTING || entry->how == HOW_LINK ||
-				  entry->how == HOW_DIRECTORY || !(entry->mode & 0222),
+			      entry->how == HOW_DIRECTORY || !(entry->mode & 0222),
 			  "%s shows a write bit that nothing answers", entry->name);
 	}
 }
@@ -94,8 +94,13 @@ Test(faults, are_due_once)
 
 Test(faults, that_name_no_step_are_refused)
 {
-	static const char *const bad[] = { "", "migrate.host", "migrate.nowhere:error", "host:error", "migrate.host:maybe",
-					   "migrate.host:error+", "migratex.host:error" };
+	static const char *const bad[] = { "",
+					   "migrate.host",
+					   "migrate.nowhere:error",
+					   "host:error",
+					   "migrate.host:maybe",
+					   "migrate.host:error+",
+					   "migratex.host:error" };
 	for (size_t i = 0; i < array_length(bad); i++) {
 		struct faults *faults = NULL;
 		struct error err = { 0 };
