@@ -13,7 +13,7 @@ ALL_CFLAGS := -std=gnu11 -Wall -Wextra -Werror -pthread $(CFLAGS) $(SAN_FLAGS)
 
 lib_PKGS := json-c gnutls libcurl fuse3
 fs_PKGS := $(lib_PKGS) mount
-agent_PKGS := $(lib_PKGS) libmicrohttpd libseccomp
+agent_PKGS := $(lib_PKGS) libmicrohttpd libseccomp libnftables
 agent_LIBS := -linotifytools
 # Expanded where a recipe uses them: `make deps` runs on a machine that has no pkg-config yet.
 pkg_cflags = $(shell pkg-config --cflags $(agent_PKGS))
@@ -28,7 +28,7 @@ objects = $(patsubst %.c,$(B)/%.o,$(1))
 # A program that a provider runs on its own.
 BOOT_SRC := cloud/local/boot.c
 
-all: $(B)/floatfs $(B)/float-agent $(B)/float-local-boot $(B)/float-init $(B)/float
+all: $(B)/floatfs $(B)/float-agent $(B)/float-job-init $(B)/float-local-boot $(B)/float-init $(B)/float
 
 $(B)/floatfs: $(call objects,$(fs_SRC) $(filter-out $(BOOT_SRC),$(cloud_SRC)) $(lib_SRC))
 	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $$(pkg-config --libs $(fs_PKGS))
@@ -36,11 +36,16 @@ $(B)/floatfs: $(call objects,$(fs_SRC) $(filter-out $(BOOT_SRC),$(cloud_SRC)) $(
 $(B)/float-agent: $(call objects,$(agent_SRC) $(lib_SRC))
 	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $$(pkg-config --libs $(agent_PKGS)) $(agent_LIBS)
 
-$(B)/float-local-boot: $(call objects,$(BOOT_SRC) cloud/local/net.c cloud/local/process.c lib/error.c lib/log.c lib/file.c lib/json.c)
+$(B)/float-local-boot: $(call objects,$(BOOT_SRC) cloud/local/net.c cloud/local/process.c lib/error.c lib/log.c lib/file.c lib/json.c lib/utf8.c lib/rtnl.c)
 	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $$(pkg-config --libs json-c)
 
-$(B)/float-init: $(call objects,$(guest_SRC) lib/error.c lib/log.c lib/file.c lib/json.c lib/clock.c)
+$(B)/float-init: $(call objects,$(guest_SRC) lib/error.c lib/log.c lib/file.c lib/json.c lib/utf8.c lib/clock.c)
 	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $$(pkg-config --libs json-c)
+
+# Static, and never with sanitizers: it runs in any image, and travels with the job.
+$(B)/float-job-init: agent/init/init.c agent/init/init.h
+	@mkdir -p $(@D)
+	$(CC) -I. -D_GNU_SOURCE -std=gnu11 -Wall -Wextra -Werror -Os -static -s -o $@ $<
 
 $(B)/float: fs/float
 	@mkdir -p $(@D)
@@ -59,6 +64,9 @@ image:
 job-image:
 	B=$(B) cloud/image/build job-image $(B)/job-image.tar
 
+test-image:
+	B=$(B) cloud/image/build test-image $(B)/test-image.tar
+
 # ---- tests
 
 .SECONDEXPANSION:
@@ -72,6 +80,7 @@ unit_agent_SRC := $(filter-out %/main.c,$(agent_SRC)) $(lib_SRC)
 unit_fs_SRC := $(filter-out %/main.c $(BOOT_SRC),$(fs_SRC) $(cloud_SRC)) $(lib_SRC)
 UNIT := $(B)/unit-fs $(B)/unit-agent
 SURVIVE := $(patsubst tests/survive/%.c,$(B)/survive/%,$(wildcard tests/survive/*.c))
+JOBS := $(patsubst tests/jobs/%.c,$(B)/jobs/%,$(wildcard tests/jobs/*.c))
 
 $(UNIT): $(B)/unit-%: $$(call objects,$$(unit_$$*_TEST) $$(unit_$$*_SRC))
 	rm -f $@.a && ar qcs $@.a $(call objects,$(unit_$*_SRC))
@@ -79,22 +88,26 @@ $(UNIT): $(B)/unit-%: $$(call objects,$$(unit_$$*_TEST) $$(unit_$$*_SRC))
 		$$(pkg-config --libs $(sort $(fs_PKGS) $(agent_PKGS))) $(agent_LIBS)
 
 # Static: a job's script may be any program, and an image need not have its libraries.
-$(B)/survive/%: tests/survive/%.c tests/survive/survive.h
+$(B)/survive/%: tests/survive/%.c $(wildcard tests/survive/*.h)
 	@mkdir -p $(@D)
 	$(CC) -I. -D_GNU_SOURCE -std=gnu11 -Wall -Wextra -Werror -O2 -pthread -static -o $@ $<
+
+$(B)/jobs/%: tests/jobs/%.c
+	@mkdir -p $(@D)
+	$(CC) -D_GNU_SOURCE -std=gnu11 -Wall -Wextra -Werror -O2 -static -o $@ $<
 
 -include $(patsubst %.o,%.d,$(call objects,$(UNIT_SRC)))
 
 check: deps
 	@.ci/deps $(CHECK_DEPS)
-	@$(MAKE) --no-print-directory all image job-image lint $(UNIT) $(SURVIVE)
+	@$(MAKE) --no-print-directory all image job-image test-image lint $(UNIT) $(SURVIVE) $(JOBS)
 	@B=$(B) tests/run
 
 demo: deps
 	@$(MAKE) --no-print-directory all image job-image
 	@B=$(B) tests/demo
 
-SHELL_FILES = fs/float cloud/image/build tests/run tests/demo tests/e2e/worker .ci/run .ci/deps $(wildcard tests/*/*.sh)
+SHELL_FILES = fs/float cloud/image/build tests/run tests/demo tests/e2e/worker tests/survive/stage tests/survive/list .ci/run .ci/deps $(wildcard tests/*/*.sh)
 C_FILES = $(shell find lib fs agent cloud tests -name '*.[ch]')
 
 # It does not know cleanup attributes, and sees leaks everywhere.
@@ -111,7 +124,7 @@ lint:
 	@clang-format --dry-run -Werror $(C_FILES)
 	@echo "lint: cppcheck"
 	@cppcheck --quiet --enable=warning,performance,portability --inline-suppr --error-exitcode=1 -j 2 $(CPPCHECK) \
-		$(filter-out tests/unit/%,$(filter %.c,$(C_FILES)))
+		$(filter-out tests/unit/% tests/survive/%,$(filter %.c,$(C_FILES)))
 	@echo "lint: clang -Werror"
 	@$(MAKE) --no-print-directory --silent B=$(B)/clang CC=clang all
 
@@ -119,7 +132,8 @@ lint:
 
 # The same names on Debian 12 and 13: to build, to make the images, to run.
 DEPS := gcc libc6-dev make pkg-config libfuse3-dev fuse3 libcurl4-gnutls-dev libgnutls28-dev libjson-c-dev \
-	libmicrohttpd-dev libseccomp-dev libinotifytools0-dev libmount-dev mmdebstrap squashfs-tools squashfs-tools-ng ca-certificates iproute2 procps
+	libmicrohttpd-dev libseccomp-dev libnftables-dev libinotifytools0-dev libmount-dev mmdebstrap squashfs-tools squashfs-tools-ng ca-certificates iproute2 procps \
+	slirp4netns nftables
 CHECK_DEPS := clang clang-format cppcheck shellcheck libcriterion-dev busybox curl openssl
 
 deps:
@@ -145,4 +159,4 @@ uninstall:
 clean:
 	rm -rf $(B)
 
-.PHONY: all image job-image check demo format lint deps install uninstall clean
+.PHONY: all image job-image test-image check demo format lint deps install uninstall clean

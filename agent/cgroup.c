@@ -13,6 +13,7 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
+#include "agent/cgroup_limits.h"
 #include "lib/cleanup.h"
 #include "lib/file.h"
 
@@ -63,6 +64,10 @@ static void add_place(struct places *places, const char *mount, const char *cont
 	if (places->count == CGROUP_HIERARCHIES_MAX)
 		return;
 	autofree char *own = own_path(controller);
+	/* A v2 group with processes of its own has no controllers for children: the job's is beside ours. */
+	char *last = strcmp(controller, "unified") == 0 ? strrchr(own, '/') : NULL;
+	if (last)
+		*last = '\0';
 	places->path[places->count++] = format_string("%s%s/job", mount, own);
 }
 
@@ -107,7 +112,20 @@ int cgroup_make(struct error *err)
 		if (strstr(places.path[i], "/cpuset"))
 			inherit_cpuset(places.path[i]);
 	}
+	cgroup_set_limits();
 	return 0;
+}
+
+char *cgroup_place(const char *controller)
+{
+	autoplaces struct places places;
+	bool unified = strcmp(controller, "unified") == 0;
+	autofree char *v1 = format_string(CGROUP_ROOT "/%s/", controller);
+	find_places(&places);
+	for (size_t i = 0; i < places.count; i++)
+		if (strncmp(places.path[i], v1, strlen(v1)) == 0 || (unified && is_cgroup(CGROUP_ROOT)))
+			return take_pointer(places.path[i]);
+	return NULL;
 }
 
 void cgroup_remove(void)

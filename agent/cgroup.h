@@ -1,7 +1,7 @@
 /*
  * The job's cgroup: the child `job` of the host's own, in each hierarchy mounted at /sys/fs/cgroup (v2, or
- * v1's controllers one by one). The limits are the host's; the child tells what the job uses. Paths only: any
- * thread.
+ * v1's controllers one by one). It tells what the job uses, and has limits of its own (cgroup_limits.h).
+ * Paths only: any thread.
  */
 #pragma once
 
@@ -12,10 +12,14 @@
 
 enum { CGROUP_HIERARCHIES_MAX = 24 };
 
-/* Make it in every hierarchy; there already is success. */
+/* Make it in every hierarchy, with its limits; there already is success. */
 int cgroup_make(struct error *err);
 /* Remove what is empty. */
 void cgroup_remove(void);
+
+/* Its directory in the hierarchy of a v1 controller, or of v2 ("unified"); NULL: there is none. Caller frees.
+ */
+char *cgroup_place(const char *controller);
 
 /*
  * Descriptors of its cgroup.procs files, close-on-exec, so that a child can move itself ("0") with write(2)

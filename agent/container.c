@@ -2,6 +2,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <linux/btrfs.h>
 #include <linux/capability.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
@@ -20,8 +22,10 @@
 #include <unistd.h>
 
 #include "agent/cgroup.h"
+#include "agent/init/init.h"
 #include "lib/cleanup.h"
 #include "lib/file.h"
+#include "lib/log.h"
 
 #define CAPABILITY(number) (UINT64_C(1) << (number))
 
@@ -32,8 +36,10 @@ static const uint64_t root_capabilities =
     CAPABILITY(CAP_NET_BIND_SERVICE) | CAPABILITY(CAP_SYS_CHROOT);
 
 /* Of the container's own /proc: what root could write to change the machine. */
-static const char *const read_only_proc[] = { "/proc/sys", "/proc/sysrq-trigger", "/proc/irq", "/proc/bus",
-					      "/proc/fs" };
+static const char *const read_only_proc[] = {
+	"/proc/sys",  "/proc/sysrq-trigger", "/proc/irq",  "/proc/bus",    "/proc/fs",
+	"/proc/mtrr", "/proc/acpi",          "/proc/scsi", "/proc/asound", "/proc/dynamic_debug",
+};
 
 /* The stages of the child, for the sentence about the one that failed. */
 enum stage {
@@ -45,7 +51,8 @@ enum stage {
 	STAGE_HOSTNAME,
 	STAGE_RIGHTS,
 	STAGE_STREAMS,
-	STAGE_EXEC,
+	STAGE_INIT,
+	STAGE_SCRIPT, /* init's */
 };
 
 static const char *const stage_sentences[] = {
@@ -57,10 +64,11 @@ static const char *const stage_sentences[] = {
 	[STAGE_HOSTNAME] = "cannot set the job's host name",
 	[STAGE_RIGHTS] = "cannot give up the rights that the job does not have",
 	[STAGE_STREAMS] = "cannot open the job's stdout.autosave and stderr.autosave",
-	[STAGE_EXEC] = "cannot execute the job's script",
+	[STAGE_INIT] = "cannot execute the container's first process",
+	[STAGE_SCRIPT] = "cannot execute the job's script",
 };
 
-/* What the child writes to its parent before it gives up. */
+/* What the child writes to its parent before it gives up; init writes the code alone. */
 struct failure {
 	int stage;
 	int code;
@@ -228,26 +236,86 @@ static __attribute__((noreturn)) void child(const struct plan *plan)
 		give_up(plan, STAGE_RIGHTS);
 	if (!open_streams(plan))
 		give_up(plan, STAGE_STREAMS);
-	/* criu must find nothing of the host's among the job's descriptors. */
-	if (syscall(SYS_close_range, 3U, ~0U, CLOSE_RANGE_CLOEXEC) < 0)
+	/* criu must find nothing of the host's among the job's descriptors: init closes the one that is left.
+	 */
+	struct plan last = *plan;
+	last.report = INIT_REPORT_FD;
+	if ((plan->report == INIT_REPORT_FD ? fcntl(INIT_REPORT_FD, F_SETFD, 0)
+					    : dup2(plan->report, INIT_REPORT_FD)) < 0 ||
+	    syscall(SYS_close_range, INIT_REPORT_FD + 1U, ~0U, CLOSE_RANGE_CLOEXEC) < 0)
 		give_up(plan, STAGE_STREAMS);
-	execve(LAYOUT_SCRIPT, plan->argv, plan->envp);
-	give_up(plan, STAGE_EXEC);
+	execve(LAYOUT_INIT, plan->argv, plan->envp);
+	give_up(&last, STAGE_INIT);
 }
 
 /* ---- in the keeper ---- */
 
-/* io_uring is answered "not there": criu cannot carry it. */
+/*
+ * What capabilities do not keep a job from. Not there at all: what criu cannot carry, which programs do
+ * without; clone3, whose flags a filter cannot see (the C library then uses clone). Refused: what knows no
+ * namespace (keys, the kernel's log, the machine's counters); user namespaces, in which everyone has
+ * every capability; and subvolumes of the job's own, which no snapshot of its volume would hold.
+ */
+static const struct {
+	int call;
+	int answer;
+	int argument; /* the one that is compared, or -1 */
+	uint64_t mask, value;
+} refused[] = {
+	{ SCMP_SYS(io_uring_setup), ENOSYS, -1, 0, 0 },
+	{ SCMP_SYS(io_uring_enter), ENOSYS, -1, 0, 0 },
+	{ SCMP_SYS(io_uring_register), ENOSYS, -1, 0, 0 },
+	{ SCMP_SYS(userfaultfd), ENOSYS, -1, 0, 0 },
+	{ SCMP_SYS(memfd_secret), ENOSYS, -1, 0, 0 },
+	{ SCMP_SYS(clone3), ENOSYS, -1, 0, 0 },
+	{ SCMP_SYS(clone), EPERM, 0, CLONE_NEWUSER, CLONE_NEWUSER },
+	{ SCMP_SYS(unshare), EPERM, 0, CLONE_NEWUSER, CLONE_NEWUSER },
+	{ SCMP_SYS(add_key), EPERM, -1, 0, 0 },
+	{ SCMP_SYS(keyctl), EPERM, -1, 0, 0 },
+	{ SCMP_SYS(request_key), EPERM, -1, 0, 0 },
+	{ SCMP_SYS(bpf), EPERM, -1, 0, 0 },
+	{ SCMP_SYS(perf_event_open), EPERM, -1, 0, 0 },
+	{ SCMP_SYS(syslog), EPERM, -1, 0, 0 },
+	{ SCMP_SYS(open_by_handle_at), EPERM, -1, 0, 0 },
+	{ SCMP_SYS(ioctl), ENOTTY, 1, UINT32_MAX, BTRFS_IOC_SUBVOL_CREATE },
+	{ SCMP_SYS(ioctl), ENOTTY, 1, UINT32_MAX, BTRFS_IOC_SUBVOL_CREATE_V2 },
+	{ SCMP_SYS(ioctl), ENOTTY, 1, UINT32_MAX, BTRFS_IOC_SNAP_CREATE },
+	{ SCMP_SYS(ioctl), ENOTTY, 1, UINT32_MAX, BTRFS_IOC_SNAP_CREATE_V2 },
+};
+
+/* The other machine that this one's processes may be: its calls have numbers of their own. */
+static int add_other_architecture(scmp_filter_ctx filter)
+{
+	if (seccomp_arch_native() != SCMP_ARCH_X86_64)
+		return 0;
+	int status = seccomp_arch_add(filter, SCMP_ARCH_X86);
+	return status == -EEXIST ? 0 : status;
+}
+
+static int add_rules(scmp_filter_ctx filter)
+{
+	int status = seccomp_attr_set(filter, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_ERRNO(ENOSYS));
+	if (status == 0)
+		status = add_other_architecture(filter);
+	for (size_t i = 0; status == 0 && i < array_length(refused); i++) {
+		struct scmp_arg_cmp compared = {
+			.arg = refused[i].argument < 0 ? 0 : (unsigned)refused[i].argument,
+			.op = SCMP_CMP_MASKED_EQ,
+			.datum_a = refused[i].mask,
+			.datum_b = refused[i].value,
+		};
+		status = seccomp_rule_add_array(filter, SCMP_ACT_ERRNO((uint16_t)refused[i].answer),
+						refused[i].call, refused[i].argument >= 0, &compared);
+	}
+	return status;
+}
+
 static int make_filter(struct plan *plan, struct error *err)
 {
-	static const int refused[] = { SCMP_SYS(io_uring_setup), SCMP_SYS(io_uring_enter),
-				       SCMP_SYS(io_uring_register) };
 	scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ALLOW);
 	if (!filter)
 		return error_set(err, ENOMEM, "out of memory");
-	int status = 0;
-	for (size_t i = 0; status == 0 && i < array_length(refused); i++)
-		status = seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), refused[i], 0);
+	int status = add_rules(filter);
 	autoclose int fd = memfd_create("filter", MFD_CLOEXEC);
 	struct stat st;
 	if (status == 0)
@@ -272,13 +340,14 @@ static size_t length_of(json_object *array)
 static char **make_arguments(const struct spec *spec)
 {
 	size_t count = length_of(spec->args);
-	char **argv = calloc(count + 3, sizeof(*argv));
+	char **argv = calloc(count + 4, sizeof(*argv));
 	if (!argv)
 		abort();
-	argv[0] = format_string("%s", LAYOUT_SCRIPT);
-	argv[1] = format_string("%s", spec->log);
+	argv[0] = format_string("%s", LAYOUT_INIT);
+	argv[1] = format_string("%s", LAYOUT_SCRIPT);
+	argv[2] = format_string("%s", spec->log);
 	for (size_t i = 0; i < count; i++)
-		argv[i + 2] =
+		argv[i + 3] =
 		    format_string("%s", json_object_get_string(json_object_array_get_idx(spec->args, i)));
 	return argv;
 }
@@ -343,38 +412,61 @@ static void free_plan(struct plan *plan)
 	cgroup_close(plan->cgroups, plan->cgroup_count);
 }
 
-/* The word after #! of the script, for the sentence. */
-static void find_interpreter(const struct layout *layout, char *word, size_t size)
+/* The script's first line, without its end; "" where there is none. */
+static void read_first_line(const struct layout *layout, char *line, int size)
 {
 	autofree char *path = layout_path(layout, "root" LAYOUT_SCRIPT);
 	autofclose FILE *file = fopen(path, "re");
-	char line[256] = "";
-	*word = '\0';
-	if (!file || !fgets(line, sizeof(line), file) || strncmp(line, "#!", 2) != 0)
-		return;
-	const char *at = line + 2 + strspn(line + 2, " \t");
-	snprintf(word, size, "%.*s", (int)strcspn(at, " \t\r\n"), at);
+	if (!file || !fgets(line, size, file))
+		*line = '\0';
+	line[strcspn(line, "\r\n")] = '\0';
+}
+
+static int explain_script(const struct layout *layout, int code, struct error *err)
+{
+	char line[256];
+	read_first_line(layout, line, sizeof(line));
+	bool binary = memcmp(line, "\177ELF", 4) == 0, named = strncmp(line, "#!", 2) == 0;
+	const char *interpreter = named ? line + 2 + strspn(line + 2, " \t") : "";
+	int length = (int)strcspn(interpreter, " \t");
+	if (code == ENOEXEC && binary)
+		return error_set(err, ENOEXEC,
+				 "the job's script cannot be executed: it is a program for other machines "
+				 "than this, or damaged");
+	if (code == ENOEXEC)
+		return error_set(
+		    err, ENOEXEC,
+		    "the job's script cannot be executed: let its first line be like #!/bin/bash");
+	if (code == ENOENT || code == ENOTDIR)
+		return error_set(err, ENOEXEC, "the job's script cannot be executed: the image has no %.*s",
+				 length ? length : INT_MAX,
+				 length ? interpreter : "dynamic loader for it: link it statically");
+	return error_sys(err, code, "the job's script cannot be executed%s%.*s", length ? " by " : "", length,
+			 interpreter);
 }
 
 static int explain(const struct layout *layout, const struct failure *failure, struct error *err)
 {
-	char interpreter[200];
-	if (failure->stage != STAGE_EXEC)
-		return error_sys(err, failure->code, "%s", stage_sentences[failure->stage]);
-	find_interpreter(layout, interpreter, sizeof(interpreter));
-	switch (failure->code) {
-	case ENOEXEC:
-		return error_set(
-		    err, ENOEXEC,
-		    "the job's script cannot be executed: let its first line be like #!/bin/bash");
-	case ENOENT:
-	case ENOTDIR:
-		return error_set(err, ENOEXEC, "the job's script cannot be executed: the image has no %s",
-				 interpreter);
-	default:
-		return error_sys(err, failure->code, "the job's script cannot be executed%s%s",
-				 *interpreter ? " by " : "", interpreter);
-	}
+	if (failure->stage == STAGE_SCRIPT)
+		return explain_script(layout, failure->code, err);
+	return error_sys(err, failure->code, "%s", stage_sentences[failure->stage]);
+}
+
+/* Wait until the script runs, or something failed. */
+static int await_script(const struct layout *layout, int reader, struct error *err)
+{
+	struct failure failure = { 0 };
+	ssize_t got;
+	do
+		got = read(reader, &failure, sizeof(failure));
+	while (got < 0 && errno == EINTR);
+	if (got == 0)
+		return 0;
+	if (got == sizeof(int))
+		failure = (struct failure){ STAGE_SCRIPT, failure.stage };
+	else if (got != sizeof(failure))
+		return error_set(err, EIO, "the job's first process ended before the script was started");
+	return explain(layout, &failure, err);
 }
 
 int container_start(const struct layout *layout, pid_t *pid, struct error *err)
@@ -408,59 +500,75 @@ int container_start(const struct layout *layout, pid_t *pid, struct error *err)
 	if (cloned < 0)
 		return error_sys(err, code, "cannot make the job's namespaces");
 
-	struct failure failure;
-	ssize_t got;
-	do
-		got = read(reader, &failure, sizeof(failure));
-	while (got < 0 && errno == EINTR);
-	if (got == 0) {
+	status = await_script(layout, reader, err);
+	if (status == 0)
 		*pid = (pid_t)cloned;
-		return 0;
+	else
+		waitpid((pid_t)cloned, NULL, 0);
+	return status;
+}
+
+/* ---- in the keeper, of one that runs ---- */
+
+/* The number behind a key of /proc/PID/status, the last one of its line; -1: none. */
+static int last_number(const char *text, const char *key)
+{
+	const char *at = strstr(text, key);
+	int number = -1;
+	for (at = at ? at + strlen(key) : "\n"; *at && *at != '\n'; at += strcspn(at, "\t\n")) {
+		at += strspn(at, "\t");
+		number = (int)strtol(at, NULL, 10);
 	}
-	waitpid((pid_t)cloned, NULL, 0);
-	if (got != sizeof(failure))
-		return error_set(err, EIO, "the job's first process ended before it was the script");
-	return explain(layout, &failure, err);
+	return number;
 }
 
-/* ---- signals ---- */
-
-static bool default_is_harmless(int signal)
+/* The script as this namespace knows it: init's child with that process id within; 0: there is none. */
+static pid_t find_script(pid_t init)
 {
-	return signal == SIGCHLD || signal == SIGCONT || signal == SIGURG || signal == SIGWINCH;
-}
-
-static bool default_stops(int signal)
-{
-	return signal == SIGTSTP || signal == SIGTTIN || signal == SIGTTOU;
-}
-
-/* Does the process handle or ignore the signal? */
-static bool cares_about(pid_t pid, int signal)
-{
-	autofree char *path = format_string("/proc/%d/status", (int)pid);
-	autofree char *text = NULL;
-	if (file_read(path, 65536, &text, NULL) < 0)
-		return true;
-	static const char *const keys[] = { "\nSigIgn:", "\nSigCgt:", "\nSigBlk:" };
-	for (size_t i = 0; i < array_length(keys); i++) {
-		const char *at = strstr(text, keys[i]);
-		if (at && (strtoull(at + strlen(keys[i]), NULL, 16) & (UINT64_C(1) << (signal - 1))))
-			return true;
+	autofree char *path = format_string("/proc/%d/task/%d/children", (int)init, (int)init);
+	autofclose FILE *file = fopen(path, "re");
+	for (int pid; file && fscanf(file, "%d", &pid) == 1;) {
+		autofree char *status = format_string("/proc/%d/status", pid), *text = NULL;
+		if (file_read(status, 65536, &text, NULL) == 0 &&
+		    last_number(text, "\nNSpid:") == INIT_SCRIPT_PID)
+			return pid;
 	}
-	return false;
+	return 0;
 }
 
-int container_signal(pid_t pid, int signal, int *ended_by)
+int container_signal(pid_t init, int signal)
 {
-	if (signal < 1 || signal >= NSIG)
-		return -EINVAL;
-	if (signal != SIGKILL && signal != SIGSTOP && !default_is_harmless(signal) &&
-	    !cares_about(pid, signal)) {
-		if (default_stops(signal))
-			return kill(pid, SIGSTOP) < 0 ? -errno : 0;
-		*ended_by = signal;
-		signal = SIGKILL;
-	}
-	return kill(pid, signal) < 0 ? -errno : 0;
+	pid_t script = find_script(init);
+	/* Init may be about to end too. */
+	return script == 0 || kill(script, signal) == 0 || errno == ESRCH ? 0 : -errno;
+}
+
+void container_stop(pid_t init)
+{
+	static const int signals[] = { SIGTERM, SIGCONT };
+	pid_t script = find_script(init);
+	for (size_t i = 0; script > 0 && i < array_length(signals); i++)
+		if (kill(-script, signals[i]) < 0 && errno != ESRCH)
+			log_warning("the job's processes cannot be sent signal %d: %s", signals[i],
+				    strerror(errno));
+}
+
+bool container_reap(pid_t init, struct container_end *end)
+{
+	siginfo_t info = { 0 };
+	char comm[32] = "";
+	*end = (struct container_end){ 0 };
+	if (waitid(P_PID, (id_t)init, &info, WEXITED | WNOHANG | WNOWAIT) < 0)
+		return errno == ECHILD;
+	if (info.si_pid != init)
+		return false;
+	autofree char *path = format_string("/proc/%d/comm", (int)init), *text = NULL;
+	if (file_read(path, 64, &text, NULL) == 0)
+		snprintf(comm, sizeof(comm), "%.*s", (int)strcspn(text, "\n"), text);
+	waitpid(init, NULL, 0);
+	if (info.si_code == CLD_EXITED && strcmp(comm, INIT_KILLED) != 0)
+		end->code = info.si_status;
+	else
+		end->signal = info.si_status;
+	return true;
 }

@@ -3,11 +3,8 @@
  * layout's binds in it. The keeper calls this; it lives in the job's network namespace already, so that criu
  * finds none of the job's own to carry.
  *
- * The job's script is itself the container's first process (PID 1): nothing of ours is in the tree that criu
- * carries, so no program of a host's version travels with a job. What PID 1 does not have, the keeper makes
- * up for: a signal sent from outside that the first process neither handles nor ignores would be dropped by
- * the kernel; container_signal then does what the signal's default action is. Orphans are the first process's
- * to reap; shells do.
+ * Its first process is init (init/init.c), copied onto the work volume when the job starts, so that the same
+ * file is found wherever criu restores it; the script is init's first child, and an ordinary process.
  */
 #pragma once
 
@@ -19,11 +16,19 @@
 /* Start it. The volumes and the root are mounted. The sentence tells why a script cannot be executed. */
 int container_start(const struct layout *layout, pid_t *pid, struct error *err);
 
-/*
- * Send a signal to the first process as if it were an ordinary one: where the kernel would drop it for PID 1
- * and its default is to end the process, everything in the container is killed and *ended_by is set to it.
- */
-int container_signal(pid_t pid, int signal, int *ended_by);
+/* Send a signal to the script; one that has just ended is success. */
+int container_signal(pid_t init, int signal);
+
+/* SIGTERM to the script's process group, which is woken if it is stopped. */
+void container_stop(pid_t init);
+
+struct container_end {
+	int code;   /* the script's exit code, */
+	int signal; /* or what killed it or the container; 0: nothing */
+};
+
+/* Has the container ended (or is no child of ours)? Then it is reaped. */
+bool container_reap(pid_t init, struct container_end *end);
 
 /* In a child that will become criu: move to the job's cgroup and make that the root of its cgroup namespace.
  */

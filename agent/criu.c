@@ -2,11 +2,15 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
+#include <sys/inotify.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -14,6 +18,8 @@
 
 #include "agent/cgroup.h"
 #include "agent/container.h"
+#include "agent/mend.h"
+#include "agent/pids.h"
 #include "lib/cleanup.h"
 #include "lib/clock.h"
 #include "lib/file.h"
@@ -71,23 +77,25 @@ void criu_prepare_host(void)
 		log_info("criu check: %s", err.text);
 }
 
-/* What both commands have in common; action is the first word. */
-static void add_common(struct words *words, const struct layout *layout, const char *action)
+/* What both commands have in common; action is the first word, lock the way to lock connections. */
+static void add_common(struct words *words, const struct layout *layout, const char *action, const char *lock)
 {
 	/*
-	 * The network namespace is the keeper's, so there is none to lock or to carry. The binds are
-	 * external. The job's cgroup is made by the agent. Instruction sets and the FPU's layout are
-	 * compared, or a job would end by SIGILL on a lesser machine.
+	 * The network namespace is the keeper's, so there is none to carry. The binds are external. The job's
+	 * cgroup is made by the agent. Instruction sets and the FPU's layout are compared, or a job would end
+	 * by SIGILL on a lesser machine. Open files are compared by their size only: for a build id criu would
+	 * map them, and those of the job's own /float have no content while it stands.
 	 */
-	static const char *const flags[] = { "--manage-cgroups=ignore", "--tcp-established",
-					     "--ext-unix-sk",           "--file-locks",
-					     "--network-lock",          "skip",
-					     "--cpu-cap=fpu,ins",       "--link-remap",
-					     "--ghost-limit",           GHOST_LIMIT,
-					     "--skip-in-flight",        NULL };
+	static const char *const flags[] = {
+		"--manage-cgroups=ignore", "--tcp-established", "--ext-unix-sk", "--file-locks",
+		"--cpu-cap=fpu,ins",       "--link-remap",      "--ghost-limit", GHOST_LIMIT,
+		"--skip-in-flight",        "--file-validation", "filesize",      NULL
+	};
 	add_word(words, format_string("criu"));
 	add_word(words, format_string("%s", action));
 	add_words(words, flags);
+	add_word(words, format_string("--network-lock"));
+	add_word(words, format_string("%s", lock));
 	add_word(words, format_string("--images-dir"));
 	add_word(words, layout_path(layout, "process/image"));
 	/* Not on the volume: when that is full, its log is what says so. */
@@ -154,7 +162,36 @@ static void see_that_it_runs(pid_t pid)
 	log_warning("the job's first process %d is still traced after a failed checkpoint", (int)pid);
 }
 
-int criu_dump(const struct layout *layout, pid_t pid, int timeout_ms, int64_t *freeze_ns, struct error *err)
+#define LAST_PID_FILE "last-pid"
+
+/* What the image does not hold, or holds as it should not. The tasks are gone: nothing of this is worth
+ * failing for. */
+static void finish_image(const char *image, int last_pid)
+{
+	struct error err = { 0 };
+	if (mend_image(image, &err) < 0)
+		log_warning("%s", err.text);
+	autofree char *path = format_string("%s/" LAST_PID_FILE, image),
+		      *text = format_string("%d", last_pid);
+	autoclose int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	int status = last_pid < 0 ? last_pid : fd < 0 ? -errno : file_write_all(fd, text, strlen(text));
+	if (status < 0)
+		log_warning("the job's process ids will begin anew: %s", strerror(-status));
+}
+
+/* Before the job has had the time to give many. */
+static void go_on_with_pids(const struct layout *layout, pid_t pid)
+{
+	autofree char *path = layout_path(layout, "process/image/" LAST_PID_FILE), *text = NULL;
+	int status = file_read(path, 64, &text, NULL);
+	if (status == 0)
+		status = pids_go_on(pid, (int)strtol(text, NULL, 10));
+	if (status < 0)
+		log_warning("the job's process ids begin anew: %s", strerror(-status));
+}
+
+int criu_dump(const struct layout *layout, struct network *network, pid_t pid, int timeout_ms,
+	      int64_t *freeze_ns, struct error *err)
 {
 	autowords struct words words = { 0 };
 	autofree char *image = layout_path(layout, "process/image");
@@ -166,7 +203,12 @@ int criu_dump(const struct layout *layout, pid_t pid, int timeout_ms, int64_t *f
 		return error_sys(err, -status, "cannot make the directory for the process image");
 	unlink(log);
 
-	add_common(&words, layout, "dump");
+	/*
+	 * Two ends of a connection are dumped one after the other: what one of them sent in between would be
+	 * acknowledged and lost. It takes criu 4 ms, which a job without TCP is spared.
+	 */
+	bool tcp = network_has_tcp(), disguised = layout->spec->uid != 0 || layout->spec->gid != 0;
+	add_common(&words, layout, "dump", tcp && !disguised ? "nftables" : "skip");
 	add_word(&words, format_string("--tree"));
 	add_word(&words, format_string("%d", (int)pid));
 	/* Seconds until all tasks must have stopped: a task in uninterruptible sleep ends the dump, not the
@@ -190,11 +232,24 @@ int criu_dump(const struct layout *layout, pid_t pid, int timeout_ms, int64_t *f
 		.setup = disguise,
 		.setup_context = &as,
 	};
+	int last_pid = pids_last(pid);
+	/*
+	 * libnftables ends a process whose real user is not the effective one: then we lock, all of it and a moment
+	 * before the freeze. What TCP sends meanwhile it sends again.
+	 */
+	if (tcp && disguised && (status = network_lock(network, err)) < 0)
+		return status;
 	*freeze_ns = clock_now_ns();
 	status = proc_run((const char *const *)words.word, &options, err);
-	if (status == 0)
+	if (status == 0) {
+		finish_image(image, last_pid);
 		return 0;
+	}
 	see_that_it_runs(pid);
+	/* criu does so itself, but not when it was killed. */
+	struct error unlocking = { 0 };
+	if (network_unlock(network, &unlocking) < 0)
+		log_error("%s", unlocking.text);
 	return explain(layout, "dump", status, "the checkpoint failed", err);
 }
 
@@ -224,7 +279,60 @@ static void kill_leftovers(void)
 		;
 }
 
-int criu_restore(const struct layout *layout, int timeout_ms, pid_t *pid, int64_t *thaw_ns, struct error *err)
+/*
+ * Opens the network when criu writes the pidfile: all sockets are back then, and no task runs yet. Later, and
+ * what the job sends first would wait for TCP's timers.
+ */
+struct opener {
+	struct network *network;
+	const char *pidfile;
+	int watch, stop;
+	bool opened;
+	pthread_t thread;
+};
+
+static void *open_network(void *context)
+{
+	struct opener *opener = context;
+	struct pollfd waiting[] = { { .fd = opener->watch, .events = POLLIN },
+				    { .fd = opener->stop, .events = POLLIN } };
+	char events[4096];
+	struct error err = { 0 };
+	while (access(opener->pidfile, F_OK) < 0) {
+		if (poll(waiting, array_length(waiting), -1) < 0)
+			continue;
+		if (waiting[1].revents || read(opener->watch, events, sizeof(events)) < 0)
+			return NULL;
+	}
+	opener->opened = network_unlock(opener->network, &err) == 0;
+	return NULL;
+}
+
+static int start_opener(struct opener *opener, const char *directory, struct error *err)
+{
+	opener->watch = inotify_init1(IN_CLOEXEC);
+	opener->stop = eventfd(0, EFD_CLOEXEC);
+	int code = opener->watch < 0 || opener->stop < 0 ||
+			   inotify_add_watch(opener->watch, directory, IN_CREATE) < 0
+		       ? errno
+		       : pthread_create(&opener->thread, NULL, open_network, opener);
+	if (code == 0)
+		return 0;
+	close(opener->watch);
+	close(opener->stop);
+	return error_sys(err, code, "cannot watch the restore");
+}
+
+static void stop_opener(struct opener *opener)
+{
+	eventfd_write(opener->stop, 1);
+	pthread_join(opener->thread, NULL);
+	close(opener->watch);
+	close(opener->stop);
+}
+
+int criu_restore(const struct layout *layout, struct network *network, int timeout_ms, pid_t *pid,
+		 int64_t *thaw_ns, struct error *err)
 {
 	autowords struct words words = { 0 };
 	autofree char *pidfile = layout_path(layout, "pid"), *log = layout_path(layout, "criu-restore.log");
@@ -232,7 +340,7 @@ int criu_restore(const struct layout *layout, int timeout_ms, pid_t *pid, int64_
 	unlink(pidfile);
 	unlink(log);
 
-	add_common(&words, layout, "restore");
+	add_common(&words, layout, "restore", "skip");
 	add_words(&words, flags);
 	add_word(&words, format_string("--root"));
 	add_word(&words, layout_path(layout, "root"));
@@ -244,26 +352,41 @@ int criu_restore(const struct layout *layout, int timeout_ms, pid_t *pid, int64_
 	}
 
 	struct entrance entrance;
+	struct opener opener = { .network = network, .pidfile = pidfile };
+	int status = network_lock(network, err);
+	if (status == 0)
+		status = start_opener(&opener, layout->directory, err);
+	if (status < 0)
+		return status;
 	entrance.count = cgroup_open(entrance.fds, err);
-	if (entrance.count < 0)
+	if (entrance.count < 0) {
+		stop_opener(&opener);
 		return entrance.count;
+	}
 	struct proc_options options = {
 		.timeout_ms = timeout_ms > 0 ? timeout_ms : 1,
 		.setup = enter,
 		.setup_context = &entrance,
 	};
-	int status = proc_run((const char *const *)words.word, &options, err);
+	status = proc_run((const char *const *)words.word, &options, err);
 	*thaw_ns = clock_now_ns();
 	cgroup_close(entrance.fds, entrance.count);
+	stop_opener(&opener);
 	if (status < 0) {
 		kill_leftovers();
 		return explain(layout, "restore", status, "the restore failed", err);
 	}
+	if (!opener.opened && network_unlock(network, err) < 0) {
+		kill_leftovers();
+		return -EIO;
+	}
 	autofree char *text = NULL;
 	status = file_read(pidfile, 64, &text, NULL);
 	*pid = status == 0 ? (pid_t)strtol(text, NULL, 10) : 0;
-	if (*pid > 0)
+	if (*pid > 0) {
+		go_on_with_pids(layout, *pid);
 		return 0;
+	}
 	kill_leftovers();
 	return error_set(err, EIO, "the restore failed: criu did not tell the job's first process");
 }
@@ -282,6 +405,10 @@ static const struct {
 	{ "io_uring", "the job uses io_uring, which cannot be carried" },
 	{ "Can't dump half of pipe", "the job has a pipe open whose other end is outside of its container" },
 	{ "External socket", "the job has a socket connected to a process outside of its container" },
+	{ "Unknown socket collected (family 40)",
+	  "the job has a socket to a virtual machine (AF_VSOCK) open, which cannot be carried" },
+	{ "Unknown socket collected", "the job has a socket open of a kind that cannot be carried" },
+	{ " of that type [", "the job has a file or device open of a kind that cannot be carried" },
 	{ "cpu: ", "the CPU of the other host lacks something that the job's has" },
 	{ "CPU instruction capabilities do not match",
 	  "the CPU of the other host lacks something that the job's has" },

@@ -10,19 +10,21 @@
 #include <sys/types.h>
 
 #include "agent/layout.h"
+#include "agent/network.h"
 
 /*
  * Freeze the tree of pid and write it to DIRECTORY/process/image/, made fresh. On success the tasks are dead,
  * not yet waited for. On failure criu has let them go on. *freeze_ns is the moment before criu was started.
  */
-int criu_dump(const struct layout *layout, pid_t pid, int timeout_ms, int64_t *freeze_ns, struct error *err);
+int criu_dump(const struct layout *layout, struct network *network, pid_t pid, int timeout_ms,
+	      int64_t *freeze_ns, struct error *err);
 
 /*
  * Restore from there into DIRECTORY/root, as a child of the caller. *thaw_ns is the moment when criu had
- * done. On failure nothing of it is left running.
+ * done; the network is unlocked just before the tasks run. On failure nothing of it is left running.
  */
-int criu_restore(const struct layout *layout, int timeout_ms, pid_t *pid, int64_t *thaw_ns,
-		 struct error *err);
+int criu_restore(const struct layout *layout, struct network *network, int timeout_ms, pid_t *pid,
+		 int64_t *thaw_ns, struct error *err);
 
 /* One plain sentence out of criu's log; size > 0. */
 void criu_reason(const char *log, char *sentence, size_t size);

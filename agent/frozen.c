@@ -48,9 +48,13 @@ static bool has_fault(const struct frozen *frozen, const char *step)
 static int run_step(struct frozen *frozen, const struct step *step, struct error *err)
 {
 	int64_t begun = clock_monotonic_ns();
-	int status = has_fault(frozen, step->name)
-			 ? error_set(err, EIO, "the step %s fails because a fault was asked for", step->name)
-			 : step->run(frozen, err);
+	int status = 0;
+	if (frozen->aborted(frozen->job))
+		status = error_set(err, ECANCELED, "aborted");
+	else if (has_fault(frozen, step->name))
+		status = error_set(err, EIO, "the step %s fails because a fault was asked for", step->name);
+	else
+		status = step->run(frozen, err);
 	json_object *entry = json_object_new_object();
 	json_set_string(entry, "name", step->name);
 	json_set_int(entry, "ns", clock_monotonic_ns() - begun);
@@ -141,6 +145,7 @@ static int dump(struct frozen *frozen, struct error *err)
 	json_set_int(fields, "timeout_ms", frozen->deadline_ms);
 	int status = keeper_call(frozen->layout->directory, "dump", fields,
 				 frozen->deadline_ms + KEEPER_MARGIN_MS, &reply, err);
+	frozen->closed = json_get_int(reply, "closed", 0);
 	if (status < 0) {
 		/* Whatever was answered, what counts is whether the tasks are there. */
 		autojson json_object *now = NULL;
@@ -202,6 +207,8 @@ static int hand_over(struct frozen *frozen, struct error *err)
 	if (frozen->faults)
 		json_object_object_add(body, "faults", json_object_get(frozen->faults));
 	int status = frozen->handing_over(frozen->job);
+	if (status == -ECANCELED)
+		return error_set(err, ECANCELED, "aborted");
 	if (status < 0)
 		return error_sys(err, -status, "cannot record that the job is handed over");
 	frozen->handed = true;

@@ -24,14 +24,18 @@ struct frozen {
 	json_object *to;     /* where to; NULL: to nowhere, the job ends up as an image (A only) */
 	json_object *faults; /* array of strings, or NULL */
 	int deadline_ms;     /* of the frozen part; 0: a minute */
-	/* Called right before B is asked to adopt: from then on this host never takes the job up by itself (A
-	 * only). */
+	/*
+	 * Called right before B is asked to adopt: from then on this host never takes the job up by itself (A
+	 * only). -ECANCELED: somebody wants it to stay; aborted tells that earlier (A only).
+	 */
 	int (*handing_over)(void *job);
+	bool (*aborted)(void *job);
 	void *job;
 
 	/* Found. */
 	int64_t deadline; /* monotonic ms, from the freeze on */
 	int64_t freeze_ns, dumped_ns, released_ns, mounted_ns, thaw_ns;
+	int64_t closed;     /* A: connections to the outside that are no more, on failure too */
 	bool gone;          /* A: the tasks are not running here */
 	bool handed;        /* A: B was or may have been asked */
 	json_object *steps; /* array of {"name", "ns"}; frozen_clear puts */

@@ -3,7 +3,7 @@
  *
  * Any thread may call anything here. One mutex in `struct jobs` guards the list and each job's visible state
  * and is never held across an operation; each job has a lock of its own that its operations take one after
- * the other (stop and signal do not take it: they work while another operation is under way).
+ * the other (stop, signal and abort do not take it: they work while another operation is under way).
  *
  * Every operation checks the epoch first (ESTALE) and is safe to repeat. body may be NULL where API.md has no
  * member that must be there; it is borrowed. *answer is the caller's to put, on failure too: then it is NULL
@@ -77,6 +77,7 @@ jobs_operation jobs_adopt;
 jobs_operation jobs_dump;
 jobs_operation jobs_stop;
 jobs_operation jobs_signal;
+jobs_operation jobs_abort;
 jobs_operation jobs_release;
 
 /*

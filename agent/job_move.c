@@ -18,6 +18,8 @@ static void set_times(json_object *answer, const struct frozen *frozen)
 	for (size_t i = 0; i < array_length(times); i++)
 		if (times[i].value)
 			json_set_int(answer, times[i].key, times[i].value);
+	if (frozen->closed)
+		json_set_int(answer, "closed", frozen->closed);
 	if (frozen->steps)
 		json_object_object_add(answer, "steps", json_object_get(frozen->steps));
 }
@@ -26,10 +28,23 @@ static int record_hand_over(void *argument)
 {
 	struct job *job = argument;
 	jobs_lock(job->jobs);
-	job->handed = true;
-	int status = job_write_state(job);
+	int status = -ECANCELED;
+	if (job->aborted != job->epoch) {
+		job->handed = true;
+		status = job_write_state(job);
+	}
 	jobs_unlock(job->jobs);
 	return status;
+}
+
+/* Of the frozen section of this epoch. An adopt has one too, but nobody asks its host for an abort. */
+static bool is_aborted(void *argument)
+{
+	struct job *job = argument;
+	jobs_lock(job->jobs);
+	bool aborted = job->aborted == job->epoch && !job->handed;
+	jobs_unlock(job->jobs);
+	return aborted;
 }
 
 struct frozen job_new_frozen(struct job *job, int64_t epoch, json_object *body)
@@ -43,6 +58,7 @@ struct frozen job_new_frozen(struct job *job, int64_t epoch, json_object *body)
 		.faults = json_get_array(body, "faults"),
 		.deadline_ms = (int)json_get_int(body, "deadline_ms", 0),
 		.handing_over = record_hand_over,
+		.aborted = is_aborted,
 		.job = job,
 	};
 }
@@ -139,4 +155,26 @@ int jobs_adopt(struct jobs *jobs, const char *id, int64_t epoch, json_object *bo
 	*answer = NULL;
 	int status = job_begin(jobs, id, epoch, false, &job, err);
 	return status < 0 ? status : adopt(job, epoch, body, answer, err);
+}
+
+/* Beside the operation that it is about. It may come before it: then the epoch tells that it is meant. */
+int jobs_abort(struct jobs *jobs, const char *id, int64_t epoch, json_object *body, json_object **answer,
+	       struct error *err)
+{
+	struct job *job;
+	(void)body;
+	*answer = NULL;
+	int status = job_open(jobs, id, epoch, false, &job, err);
+	if (status < 0)
+		return status;
+	jobs_lock(jobs);
+	bool here = (job->state == RUNNING || job->state == FROZEN) && !job->handed;
+	if (here)
+		job->aborted = epoch;
+	jobs_unlock(jobs);
+	if (!here)
+		return error_set(err, EOPNOTSUPP,
+				 "it is too late: the new host has the job, or is taking it up");
+	*answer = json_object_new_object();
+	return 0;
 }

@@ -212,6 +212,7 @@ struct job *job_new(struct jobs *jobs, const char *id)
 	job->state = RELEASED;
 	job->watch = -1;
 	job->epoch = -1;
+	job->aborted = -1;
 	pthread_mutex_init(&job->operation, NULL);
 	return job;
 }

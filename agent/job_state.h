@@ -37,8 +37,9 @@ struct job {
 	/* Guarded by jobs->mutex. */
 	int64_t epoch;
 	enum state state;
-	bool handed; /* another host may have it */
-	char *from;  /* the host that may ask `adopt`; NULL: none */
+	bool handed;     /* another host may have it */
+	int64_t aborted; /* the epoch whose frozen section must not hand over; -1: none */
+	char *from;      /* the host that may ask `adopt`; NULL: none */
 	char *container;
 	json_object *exit;
 	json_object *freeze; /* the last answer of float or adopt */

@@ -28,6 +28,7 @@ enum {
 	PIECE_SIZE = 64 << 10, /* of what the controller is asked for at once; JSON makes it longer */
 	LINK_TIMEOUT_MS = 2000,
 	INTERRUPT_GRACE_MS = 300,
+	FREEZE_GRACE_MS = 5000, /* criu waits for the tasks to stop for ten seconds */
 	FOREVER = 86400,
 };
 
@@ -230,10 +231,10 @@ static void on_interrupt(fuse_req_t req, void *data)
  */
 static void end_interrupted(struct jobfs *fs)
 {
-	int64_t now = clock_monotonic_ms();
+	int64_t now = clock_monotonic_ms(), grace = fs->held ? FREEZE_GRACE_MS : INTERRUPT_GRACE_MS;
 	for (struct waiting *waiting = fs->list, *following; waiting; waiting = following) {
 		following = waiting->following;
-		if (!waiting->interrupted_ms || now - waiting->interrupted_ms < INTERRUPT_GRACE_MS)
+		if (!waiting->interrupted_ms || now - waiting->interrupted_ms < grace)
 			continue;
 		askline_forget(fs->line, waiting);
 		fuse_reply_err(waiting->req, EINTR);

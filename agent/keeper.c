@@ -1,17 +1,12 @@
 #include "agent/keeper.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <net/if.h>
-#include <netinet/in.h>
 #include <poll.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
@@ -22,11 +17,14 @@
 #include <unistd.h>
 
 #include "agent/cgroup.h"
+#include "agent/cgroup_limits.h"
 #include "agent/container.h"
 #include "agent/criu.h"
 #include "agent/job.h"
 #include "agent/jobfs.h"
 #include "agent/layout.h"
+#include "agent/network.h"
+#include "agent/outside.h"
 #include "agent/spec.h"
 #include "lib/cleanup.h"
 #include "lib/clock.h"
@@ -46,42 +44,16 @@ struct keeper {
 	struct spec *spec;
 	struct layout *layout;
 	struct jobfs *fs;
+	struct network *network;
+	struct outside *outside;
 	int listener;
 	int signals;
 	pid_t pid;         /* the container's first process as the host sees it; 0: none */
-	int ended_by;      /* the signal whose default action container_signal took; 0: none */
 	int64_t kill_at;   /* monotonic ms; 0: no stop is under way */
 	json_object *exit; /* NULL: not ended */
 	bool quit;
 	struct connection connections[CONNECTIONS_MAX];
 };
-
-/* ---- the job's network namespace ---- */
-
-static int set_address(int fd, const char *name, const char *address, unsigned long request)
-{
-	struct ifreq ifr = { 0 };
-	struct sockaddr_in in = { .sin_family = AF_INET };
-	snprintf(ifr.ifr_name, sizeof(ifr.ifr_name), "%s", name);
-	inet_pton(AF_INET, address, &in.sin_addr);
-	memcpy(&ifr.ifr_addr, &in, sizeof(in));
-	return ioctl(fd, request, &ifr);
-}
-
-/* The keeper's own from here: what it starts (the container, criu) is in it too. */
-static int enter_network(const struct spec *spec, struct error *err)
-{
-	if (unshare(CLONE_NEWNET) < 0)
-		return error_sys(err, errno, "cannot make the job's network namespace");
-	autoclose int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	struct ifreq up = { .ifr_name = "lo", .ifr_flags = IFF_UP | IFF_LOOPBACK | IFF_RUNNING };
-	if (fd < 0 || ioctl(fd, SIOCSIFFLAGS, &up) < 0)
-		return error_sys(err, errno, "cannot bring up the job's loopback device");
-	if (spec->address && (set_address(fd, "lo:job", spec->address, SIOCSIFADDR) < 0 ||
-			      set_address(fd, "lo:job", "255.255.255.255", SIOCSIFNETMASK) < 0))
-		return error_sys(err, errno, "cannot give the job its address %s", spec->address);
-	return 0;
-}
 
 /* ---- the end ---- */
 
@@ -101,19 +73,14 @@ static void tell_exit(struct keeper *keeper, int fd)
 	send_packet(fd, event);
 }
 
-static void record_exit(struct keeper *keeper, int wait_status)
+static void record_exit(struct keeper *keeper, const struct container_end *end)
 {
 	keeper->pid = 0;
 	keeper->kill_at = 0;
 	keeper->exit = json_object_new_object();
-	if (WIFEXITED(wait_status)) {
-		json_set_int(keeper->exit, "code", WEXITSTATUS(wait_status));
-	} else {
-		int signal = WTERMSIG(wait_status);
-		if (signal == SIGKILL && keeper->ended_by)
-			signal = keeper->ended_by;
-		json_set_int(keeper->exit, "signal", signal);
-	}
+	json_set_int(keeper->exit, end->signal ? "signal" : "code", end->signal ? end->signal : end->code);
+	cgroup_note_limits(keeper->exit);
+	layout_note_full(keeper->layout, keeper->exit);
 	autofree char *path = layout_path(keeper->layout, "exit");
 	int status = json_write_file(path, keeper->exit, 0600);
 	if (status < 0)
@@ -127,23 +94,21 @@ static void record_exit(struct keeper *keeper, int wait_status)
  * first. */
 static void reap(struct keeper *keeper)
 {
-	int wait_status;
-	if (keeper->pid > 0 && waitpid(keeper->pid, &wait_status, WNOHANG) == keeper->pid)
-		record_exit(keeper, wait_status);
+	struct container_end end;
+	if (keeper->pid > 0 && container_reap(keeper->pid, &end))
+		record_exit(keeper, &end);
 }
 
 /* Wait until the first process is gone; false when it does not go. */
-static bool wait_gone(pid_t pid, int *wait_status)
+static bool wait_gone(pid_t pid, struct container_end *end)
 {
-	int64_t end = clock_monotonic_ms() + GONE_WAIT_MS;
-	for (;;) {
-		pid_t got = waitpid(pid, wait_status, WNOHANG);
-		if (got == pid || (got < 0 && errno == ECHILD))
-			return true;
-		if (clock_monotonic_ms() >= end)
+	int64_t until = clock_monotonic_ms() + GONE_WAIT_MS;
+	while (!container_reap(pid, end)) {
+		if (clock_monotonic_ms() >= until)
 			return false;
 		nanosleep(&(struct timespec){ .tv_nsec = 200000 }, NULL);
 	}
+	return true;
 }
 
 /* ---- the verbs ---- */
@@ -174,7 +139,9 @@ static int do_start(struct keeper *keeper, json_object *request, json_object *re
 {
 	(void)request;
 	if (keeper->pid == 0 && !keeper->exit) {
-		int status = container_start(keeper->layout, &keeper->pid, err);
+		int status = network_unlock(keeper->network, err);
+		if (status == 0)
+			status = container_start(keeper->layout, &keeper->pid, err);
 		if (status < 0)
 			return status;
 	}
@@ -187,10 +154,19 @@ static char *sizes_path(struct keeper *keeper)
 	return layout_path(keeper->layout, "process/float.json");
 }
 
+static void open_outside(struct keeper *keeper)
+{
+	struct error err = { 0 };
+	if (outside_open(keeper->outside, &err) < 0)
+		log_warning("the job has no way out any more: %s", err.text);
+}
+
 static int do_dump(struct keeper *keeper, json_object *request, json_object *reply, struct error *err)
 {
 	int64_t freeze_ns = 0;
-	int wait_status, status = need_running(keeper, err);
+	int closed = 0;
+	struct container_end end;
+	int status = need_running(keeper, err);
 	if (status < 0)
 		return status;
 	/* criu compares the sizes of what the job has open: its own /float must show the same on both hosts.
@@ -201,16 +177,21 @@ static int do_dump(struct keeper *keeper, json_object *request, json_object *rep
 				    strlen(json_object_to_json_string(sizes)), 0600);
 	if (status < 0)
 		status = error_sys(err, -status, "cannot write to the volume for the process image");
+	if (status == 0) {
+		status = outside_close(keeper->outside, &closed, err);
+		json_set_int(reply, "closed", closed);
+	}
 	if (status == 0)
-		status = criu_dump(keeper->layout, keeper->pid,
+		status = criu_dump(keeper->layout, keeper->network, keeper->pid,
 				   (int)json_get_int(request, "timeout_ms", 60000), &freeze_ns, err);
 	if (status < 0) {
+		open_outside(keeper);
 		jobfs_go_on(keeper->fs);
 		reap(keeper);
 		return keeper->exit ? error_set(err, EOPNOTSUPP, "the job has ended") : status;
 	}
 	/* What the dump killed is no end of the job. */
-	if (!wait_gone(keeper->pid, &wait_status))
+	if (!wait_gone(keeper->pid, &end))
 		log_warning("process %d is still there after the dump", (int)keeper->pid);
 	keeper->pid = 0;
 	json_set_int(reply, "freeze_ns", freeze_ns);
@@ -227,13 +208,14 @@ static int do_restore(struct keeper *keeper, json_object *request, json_object *
 	if (json_read_file(path, &sizes, err) < 0)
 		return error_set(err, ENODATA, "there is no process image on the volume for it");
 	jobfs_hold_at(keeper->fs, sizes);
-	int status = criu_restore(keeper->layout, (int)json_get_int(request, "timeout_ms", 60000),
-				  &keeper->pid, &thaw_ns, err);
+	open_outside(keeper);
+	int status =
+	    criu_restore(keeper->layout, keeper->network, (int)json_get_int(request, "timeout_ms", 60000),
+			 &keeper->pid, &thaw_ns, err);
 	if (status < 0) {
 		keeper->pid = 0;
 		return status;
 	}
-	keeper->ended_by = 0;
 	jobfs_go_on(keeper->fs);
 	json_set_int(reply, "pid", keeper->pid);
 	json_set_int(reply, "thaw_ns", thaw_ns);
@@ -247,7 +229,9 @@ static int do_signal(struct keeper *keeper, json_object *request, json_object *r
 	int status = need_running(keeper, err);
 	if (status < 0)
 		return status;
-	status = container_signal(keeper->pid, signal, &keeper->ended_by);
+	if (signal < 1 || signal >= NSIG)
+		return error_set(err, EINVAL, "there is no signal %d", signal);
+	status = container_signal(keeper->pid, signal);
 	return status < 0 ? error_sys(err, -status, "cannot send signal %d to the job", signal) : 0;
 }
 
@@ -260,21 +244,21 @@ static int do_stop(struct keeper *keeper, json_object *request, json_object *rep
 		return status;
 	if (keeper->kill_at == 0 || at < keeper->kill_at)
 		keeper->kill_at = at;
-	status = container_signal(keeper->pid, SIGTERM, &keeper->ended_by);
-	return status < 0 ? error_sys(err, -status, "cannot stop the job") : 0;
+	container_stop(keeper->pid);
+	return 0;
 }
 
 static int do_kill(struct keeper *keeper, json_object *request, json_object *reply, struct error *err)
 {
 	(void)request;
 	(void)reply;
-	int wait_status;
+	struct container_end end;
 	if (keeper->pid > 0) {
 		kill(keeper->pid, SIGKILL);
-		if (!wait_gone(keeper->pid, &wait_status))
+		if (!wait_gone(keeper->pid, &end))
 			return error_set(err, EBUSY,
 					 "the job's processes do not end: one hangs in the kernel");
-		record_exit(keeper, wait_status);
+		record_exit(keeper, &end);
 	}
 	cgroup_kill();
 	return 0;
@@ -457,11 +441,18 @@ static int come_up(struct keeper *keeper, struct error *err)
 	};
 	status = set_signals(&keeper->signals, err);
 	if (status == 0)
-		status = enter_network(keeper->spec, err);
+		status = outside_prepare(keeper->spec, &keeper->outside, err);
+	if (status == 0)
+		status = network_enter(keeper->spec->address, &keeper->network, err);
+	if (status == 0)
+		status = outside_connect(keeper->outside, err);
 	if (status == 0) {
 		criu_prepare_host();
-		status = jobfs_start(&config, &keeper->fs, err);
+		/* Here already, not within the freeze; criu's trials above want an open network. */
+		status = network_lock(keeper->network, err);
 	}
+	if (status == 0)
+		status = jobfs_start(&config, &keeper->fs, err);
 	return status == 0 ? listen_at(keeper->directory, &keeper->listener, err) : status;
 }
 
@@ -494,6 +485,8 @@ int keeper_main(int argc, char **argv)
 	if (status == 0)
 		run(&keeper);
 	jobfs_stop(keeper.fs);
+	network_free(keeper.network);
+	outside_free(keeper.outside);
 	autofree char *socket = format_string("%s/" KEEPER_SOCKET, keeper.directory);
 	unlink(socket);
 	layout_free(keeper.layout);

@@ -10,10 +10,11 @@
  *
  *     state    → "pid" (0: nothing runs), "exit" when it has ended
  *     start    → "pid"                          volumes and root are mounted
- *     dump     "timeout_ms" → "freeze_ns"       tasks are gone and waited for; process volume is mounted
+ *     dump     "timeout_ms" → "freeze_ns" "closed"   tasks are gone and waited for; process volume is mounted;
+ *              "closed" connections to the outside are no more, also when it is refused
  *     restore  "timeout_ms" → "pid" "thaw_ns"   volumes, root and process volume are mounted
- *     signal   "signal"                         to the first process
- *     stop     "grace_ms"                       SIGTERM to the first process, SIGKILL to all after that
+ *     signal   "signal"                         to the script
+ *     stop     "grace_ms"                       SIGTERM to the script's group, SIGKILL to all after that
  *     kill     everything of the job; answered when it is gone (its end is recorded)
  *     watch    nothing until the job has ended: then {"exit": {…}}
  *     quit     kill, then the keeper itself ends: the answer is the end of the connection

@@ -81,10 +81,10 @@ int keeper_call(const char *directory, const char *verb, json_object *fields, in
 		return error_sys(err, -status, "the job's keeper did not answer to %s", verb);
 	int code = (int)json_get_int(answer, "errno", EIO);
 	if (code)
-		return error_set(err, code, "%s", json_get_string(answer, "sentence", "the keeper refused"));
+		error_set(err, code, "%s", json_get_string(answer, "sentence", "the keeper refused"));
 	if (reply)
 		*reply = take_pointer(answer);
-	return 0;
+	return -code;
 }
 
 int keeper_watch(const char *directory)

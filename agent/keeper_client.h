@@ -10,8 +10,8 @@
 int keeper_start(const char *directory, struct error *err);
 
 /*
- * One request; fields (may be NULL) is borrowed. *reply may be NULL. -ECONNREFUSED: there is no keeper. The
- * verb's own refusal comes back with its errno and sentence.
+ * One request; fields (may be NULL) is borrowed. reply may be NULL; *reply is the caller's to put. -ECONNREFUSED:
+ * there is no keeper. The verb's own refusal comes back with its errno and sentence, and *reply is set then too.
  */
 int keeper_call(const char *directory, const char *verb, json_object *fields, int timeout_ms,
 		json_object **reply, struct error *err);

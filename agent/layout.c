@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
@@ -16,6 +17,9 @@
 #include "agent/volume.h"
 #include "lib/cleanup.h"
 #include "lib/file.h"
+
+/* A volume with less room than this is full: btrfs keeps some to itself. */
+enum { FULL_BYTES = 4 << 20 };
 
 static void add_bind(struct layout *layout, const char *key, char *source, const char *target, unsigned flags,
 		     bool in_root)
@@ -32,7 +36,10 @@ static void add_bind(struct layout *layout, const char *key, char *source, const
 struct layout *layout_new(const char *directory, const struct spec *spec)
 {
 	/* What no job has a use for, and criu restores as quickly as any other bind. */
-	static const char *const masked[] = { "/proc/kcore", "/proc/keys", "/proc/timer_list" };
+	static const char *const masked[] = {
+		"/proc/kcore",      "/proc/keys",        "/proc/timer_list",  "/proc/kpagecount",
+		"/proc/kpageflags", "/proc/kpagecgroup", "/proc/vmallocinfo",
+	};
 	const unsigned plain = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV;
 
 	struct layout *layout = calloc(1, sizeof(*layout));
@@ -88,6 +95,26 @@ bool layout_is_mounted(const char *path)
 	struct statx st;
 	return statx(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, 0, &st) == 0 &&
 	       (st.stx_attributes & STATX_ATTR_MOUNT_ROOT);
+}
+
+void layout_note_full(const struct layout *layout, json_object *exit)
+{
+	json_object *full = json_object_new_array();
+	for (size_t i = 0; i <= layout->spec->data_count; i++) {
+		char name[32] = "work";
+		if (i > 0)
+			snprintf(name, sizeof(name), "data-%zu", i - 1);
+		autofree char *path = layout_path(layout, name);
+		struct statvfs fs;
+		if (layout_is_mounted(path) && statvfs(path, &fs) == 0 &&
+		    fs.f_bavail * fs.f_frsize < FULL_BYTES)
+			json_object_array_add(
+			    full, json_object_new_string(i > 0 ? layout->spec->data[i - 1].mount : "/"));
+	}
+	if (json_object_array_length(full) > 0)
+		json_object_object_add(exit, "full", full);
+	else
+		json_object_put(full);
 }
 
 /* ---- before the volumes are here ---- */
@@ -239,7 +266,8 @@ int layout_mount_root(struct layout *layout, struct error *err)
 		    format_string("lowerdir=%s/image,upperdir=%s/work/upper,workdir=%s/work/"
 				  "overlay,redirect_dir=on,index=off",
 				  layout->directory, layout->directory, layout->directory);
-		if (mount("overlay", root, "overlay", MS_NOATIME, options) < 0)
+		/* nodev: an image may hold device nodes. */
+		if (mount("overlay", root, "overlay", MS_NOATIME | MS_NODEV, options) < 0)
 			return error_sys(err, errno, "cannot mount the job's root");
 	}
 	return make_mount_points(layout, root, err);

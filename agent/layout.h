@@ -18,10 +18,13 @@
 
 #include "agent/spec.h"
 
+#define LAYOUT_INIT   "/var/lib/float/init"
 #define LAYOUT_SCRIPT "/var/lib/float/script"
 #define LAYOUT_SHIM   "/usr/lib/float/job"
+/* What LAYOUT_INIT is copied from, on the host. */
+#define LAYOUT_INIT_SOURCE "/usr/lib/float/float-job-init"
 
-enum { LAYOUT_BINDS_MAX = SPEC_DATA_MAX + 12 };
+enum { LAYOUT_BINDS_MAX = SPEC_DATA_MAX + 20 };
 
 struct layout_bind {
 	char *key;      /* criu's name of it, the same on every host */
@@ -57,9 +60,12 @@ int layout_mount_volumes(struct layout *layout, bool with_process, struct error 
 /* The overlay, with the mount points of the binds in it. */
 int layout_mount_root(struct layout *layout, struct error *err);
 
-/* What a new job needs on its work volume: subvolumes, directories, script, log files. Mounts the volumes and
+/* What a new job needs on its work volume: subvolumes, directories, init, script, log files. Mounts the volumes and
  * the root. */
 int layout_furnish(struct layout *layout, const void *script, size_t length, struct error *err);
+
+/* Adds to an exit (API.md) which of its volumes are full: "full", their places in the job. */
+void layout_note_full(const struct layout *layout, json_object *exit);
 
 int layout_sync_volumes(struct layout *layout, struct error *err);
 

@@ -12,6 +12,7 @@
 
 #include "lib/cleanup.h"
 #include "lib/file.h"
+#include "lib/utf8.h"
 
 static int open_beneath(int root, const char *path, int flags)
 {
@@ -50,32 +51,15 @@ int logdir_open_file(int root, const char *path, struct stat *st)
 	return fd < 0 ? -errno : fd;
 }
 
-static size_t utf8_length(const unsigned char *at)
-{
-	if (at[0] < 0x80)
-		return 1;
-	size_t length = at[0] >= 0xf0 && at[0] <= 0xf4 ? 4 : at[0] >= 0xe0 ? 3 : at[0] >= 0xc2 ? 2 : 0;
-	if (at[0] > 0xf4)
-		return 0;
-	for (size_t i = 1; i < length; i++)
-		if ((at[i] & 0xc0) != 0x80)
-			return 0;
-	/* Overlong forms, surrogates and what is past U+10FFFF. */
-	if ((at[0] == 0xe0 && at[1] < 0xa0) || (at[0] == 0xed && at[1] > 0x9f) ||
-	    (at[0] == 0xf0 && at[1] < 0x90) || (at[0] == 0xf4 && at[1] > 0x8f))
-		return 0;
-	return length;
-}
-
 char *logdir_printable(const char *path)
 {
 	char *copy = malloc(strlen(path) * 4 + 1), *to = copy;
 	if (!copy)
 		abort();
-	for (const unsigned char *at = (const unsigned char *)path; *at;) {
+	for (const char *at = path; *at;) {
 		size_t length = utf8_length(at);
 		if (length == 0) {
-			to += sprintf(to, "\\x%02x", *at++);
+			to += sprintf(to, "\\x%02x", (unsigned char)*at++);
 			continue;
 		}
 		memcpy(to, at, length);

@@ -70,6 +70,7 @@ static const struct route routes[] = {
 	{ "POST", "/v1/jobs/*/dump", ROUTE_CONTROLLER, do_operation, jobs_dump, false },
 	{ "POST", "/v1/jobs/*/stop", ROUTE_CONTROLLER, do_operation, jobs_stop, false },
 	{ "POST", "/v1/jobs/*/signal", ROUTE_CONTROLLER, do_operation, jobs_signal, false },
+	{ "POST", "/v1/jobs/*/abort", ROUTE_CONTROLLER, do_operation, jobs_abort, false },
 	{ "POST", "/v1/jobs/*/release", ROUTE_CONTROLLER, do_operation, jobs_release, false },
 	{ "POST", "/v1/jobs/*/stream", ROUTE_CONTROLLER, do_stream, NULL, true },
 	{ "POST", "/v1/jobs/*/answer", ROUTE_CONTROLLER, do_answer, NULL, false },

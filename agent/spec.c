@@ -140,6 +140,7 @@ static int parse(struct spec *spec, struct error *err)
 	spec->container = json_get_string(json, "container", spec->id);
 	spec->log = json_get_string(json, "log", "/var/log/float");
 	spec->address = json_get_string(json, "address", NULL);
+	spec->network = json_get_bool(json, "network", false);
 	spec->env = json_get_array(json, "env");
 	spec->args = json_get_array(json, "args");
 	spec->tree = json_get_array(json, "tree");

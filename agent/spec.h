@@ -25,6 +25,7 @@ struct spec {
 	const char *process; /* NULL: none yet */
 	const char *log;
 	const char *address; /* NULL: none */
+	bool network;        /* the job has a way out */
 	uid_t uid;
 	gid_t gid;
 	struct spec_data data[SPEC_DATA_MAX];

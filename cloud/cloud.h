@@ -70,6 +70,7 @@ struct cloud_config {
 	const char *state; /* directory of the provider's own below floatfs's state directory; it exists */
 	const char *machine_image; /* read-only file-system image of the packages (make image) */
 	const char *agent_layer;   /* the same for float-agent: laid over the machine image */
+	bool network;              /* hosts have a way to what the machine reaches, for their jobs */
 };
 
 struct cloud;

@@ -10,7 +10,7 @@
 #include "lib/json.h"
 #include "lib/pki.h"
 
-enum { ENROL_TRY_MS = 2000, ENROL_PAUSE_MS = 20, STATE_TIMEOUT_MS = 5000 };
+enum { ENROL_TRY_MS = 2000, ENROL_PAUSE_MS = 20, ENROL_GLANCE_MS = 2, STATE_TIMEOUT_MS = 5000 };
 
 static void free_client(struct http_client **client)
 {
@@ -97,23 +97,23 @@ static int try_enrol(struct floatfs *fs, const char *host, const char *address, 
 int agents_enrol(struct floatfs *fs, const char *host, const char *address, const char *secret,
 		 int timeout_ms, struct error *err)
 {
-	int64_t deadline = clock_now_ns() + timeout_ms * 1000000LL;
+	int64_t deadline = clock_monotonic_ms() + timeout_ms;
 	for (;;) {
 		int status = try_enrol(fs, host, address, secret, err);
 		/* The agent takes its new certificate by opening its port anew. */
 		while (status == 0) {
 			if (check_enrolled(fs, host, address, err) == 0)
 				return 0;
-			if (clock_now_ns() > deadline)
+			if (clock_monotonic_ms() > deadline || !fs_wait(fs, ENROL_GLANCE_MS))
 				break;
-			clock_sleep_ms(2);
 		}
-		if (clock_now_ns() > deadline) {
+		if (clock_monotonic_ms() > deadline) {
 			error_prefix(err, "host %s did not come up in %d s: ", host, timeout_ms / 1000);
 			err->code = ETIMEDOUT;
 			return -ETIMEDOUT;
 		}
-		clock_sleep_ms(ENROL_PAUSE_MS);
+		if (!fs_wait(fs, ENROL_PAUSE_MS))
+			return error_set(err, ECANCELED, "floatfs is stopping");
 	}
 }
 

@@ -13,8 +13,12 @@
 #include "lib/cleanup.h"
 #include "lib/json.h"
 #include "lib/log.h"
+#include "lib/reserve.h"
 
-enum { AGENT_TIMEOUT_MS = 5000 };
+enum {
+	AGENT_TIMEOUT_MS = 5000,
+	RESTORE_MIB = 32, /* what criu itself takes of the job's while it restores it */
+};
 
 /* The rest of a command after its verb, or NULL when the verb is another. */
 static const char *argument(const char *text, const char *verb)
@@ -73,6 +77,25 @@ static int send_signal(struct job *job, const char *name, struct error *err)
 			   NULL, AGENT_TIMEOUT_MS, NULL, err);
 }
 
+static int abort_migration(struct job *job, const char *arguments, struct error *err)
+{
+	struct record record;
+	bool frozen;
+	(void)arguments;
+	int status = op_abort(job, &record, &frozen, err);
+	if (status < 0 || !frozen)
+		return status;
+	autojson json_object *body = json_object_new_object();
+	status = agents_call(job->fs, record.host, record.address, record.id, "abort", body,
+			     record.op.granted, NULL, AGENT_TIMEOUT_MS, NULL, err);
+	if (status == 0)
+		return 0;
+	op_go_on(job);
+	/* It is not there any more, or says so. */
+	return status == -ENOENT ? error_set(err, EOPNOTSUPP, "job %s is on its new host already", record.id)
+				 : status;
+}
+
 static const struct {
 	const char *verb;
 	int (*run)(struct job *job, const char *arguments, struct error *err);
@@ -80,6 +103,7 @@ static const struct {
 	{ "start", start },
 	{ "cancel", cancel },
 	{ "signal", send_signal },
+	{ "abort", abort_migration },
 };
 
 int controls_job(struct floatfs *fs, const struct node *node, const struct caller *caller, const char *text,
@@ -97,7 +121,8 @@ int controls_job(struct floatfs *fs, const struct node *node, const struct calle
 			return error_set(err, EINVAL, "%s takes no argument", verbs[i].verb);
 		return verbs[i].run(job, arguments, err);
 	}
-	return error_set(err, EINVAL, "%.40s is not a command: write start, cancel or signal NAME", text);
+	return error_set(err, EINVAL, "%.40s is not a command: write start, cancel, abort or signal NAME",
+			 text);
 }
 
 /* What the job holds in memory now; what was last known where its agent does not say. */
@@ -120,11 +145,15 @@ static int64_t memory_held(struct job *job, const struct record *record)
 static int check_memory(struct job *job, const struct record *record, const struct cloud_type *type,
 			struct error *err)
 {
-	int64_t held = memory_held(job, record), room = (int64_t)type->memory_mib << 20;
+	int64_t held = memory_held(job, record), memory = (int64_t)type->memory_mib << 20;
+	int64_t room = memory - reserve_of_memory(memory) - ((int64_t)RESTORE_MIB << 20);
 	if (held < room)
 		return 0;
-	return error_set(err, ENOMEM, "%s has %d MiB of memory, the job holds %lld: choose a larger type",
-			 type->name, type->memory_mib, (long long)(held >> 20));
+	return error_set(
+	    err, ENOMEM,
+	    "%s has %d MiB of memory, %lld of them for the job, which holds %lld: choose a larger "
+	    "type",
+	    type->name, type->memory_mib, (long long)(room >> 20), (long long)(held >> 20));
 }
 
 /* Under way already, to the same type or to another? 1: to the same; 0: none. */

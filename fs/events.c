@@ -15,7 +15,7 @@
 static void write_line(struct job *job, int64_t when_ns, const char *format, va_list args)
 {
 	char line[1200], stamp[CLOCK_TEXT_SIZE];
-	clock_format(when_ns, 9, stamp);
+	clock_format(when_ns ? when_ns : clock_now_ns(), 9, stamp);
 	size_t used = (size_t)snprintf(line, sizeof(line), "%s: ", stamp);
 	int wanted = vsnprintf(line + used, sizeof(line) - used - 1, format, args);
 	size_t length = used + (wanted > 0 ? (size_t)wanted : 0);

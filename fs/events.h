@@ -6,7 +6,7 @@
 /* `2023-01-24T20:33:24.997727759Z: text`, now. Any thread, without fs->lock. */
 void events_write(struct job *job, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* The same for something that happened at that time, on a host say: it keeps its own time. */
+/* The same for something that happened at that time, on a host say: it keeps its own time. 0: now. */
 void events_write_at(struct job *job, int64_t when_ns, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 

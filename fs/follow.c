@@ -6,7 +6,7 @@
 #include "fs/agents.h"
 #include "fs/events.h"
 #include "fs/mirror.h"
-#include "fs/op.h"
+#include "fs/op_host.h"
 #include "fs/tree.h"
 #include "lib/cleanup.h"
 #include "lib/clock.h"
@@ -18,6 +18,7 @@ enum {
 	HEADER_LIMIT = 8 << 20,
 	RETRY_FIRST_MS = 50,
 	RETRY_LAST_MS = 2000,
+	STEADY_MS = 5000,
 	PAUSE_MS = 500,
 	ANSWER_TIMEOUT_MS = 10000,
 };
@@ -46,20 +47,46 @@ static bool should_leave(struct follower *follower)
 	return leave;
 }
 
+/* What the job ran into, if its agent says so. */
+static void describe_limits(json_object *exit, char *note, size_t size)
+{
+	static const struct {
+		const char *key, *words;
+	} limits[] = {
+		{ "oom", "out of memory" },
+		{ "pids", "no more processes allowed" },
+	};
+	json_object *full = json_get_array(exit, "full");
+	size_t used = 0;
+	*note = '\0';
+	for (size_t i = 0; i < array_length(limits); i++)
+		if (json_get_bool(exit, limits[i].key, false))
+			used += (size_t)snprintf(note + used, size - used, ", %s", limits[i].words);
+	for (size_t i = 0; full && i < json_object_array_length(full) && used < size; i++) {
+		const char *place = json_object_get_string(json_object_array_get_idx(full, i));
+		used += (size_t)snprintf(note + used, size - used, ", %.100s is full", place ? place : "");
+	}
+}
+
 static void note_exit(struct follower *follower, json_object *exit)
 {
 	struct job *job = follower->job;
 	struct error err = { 0 };
+	follower->ended = true;
 	job_lock(job);
+	if (job->record.exit_known) {
+		job_unlock(job);
+		return;
+	}
 	job->record.exit_known = 1;
-	job->record.exit_code = json_get_int(exit, "code", 0);
-	job->record.exit_signal = json_get_int(exit, "signal", 0);
+	job->record.exit_code = json_get_int(exit, "code", 0) & 0xff;
+	job->record.exit_signal = json_get_int(exit, "signal", 0) & 0x7f;
+	describe_limits(exit, job->record.exit_note, sizeof(job->record.exit_note));
 	job->record.end_ns = clock_now_ns();
 	pthread_cond_broadcast(&job->fs->wakeup);
 	job_unlock(job);
 	if (job_save(job, &err) < 0)
 		log_error("job %s: %s", job->record.id, err.text);
-	follower->ended = true;
 }
 
 /* A request that the job made on its own /float; its answer goes by a connection of its own. */
@@ -182,24 +209,6 @@ static int tick(void *context)
 	return should_leave(context);
 }
 
-/* A host that the cloud no longer has will not answer again. */
-static bool host_is_gone(struct follower *follower)
-{
-	struct floatfs *fs = follower->job->fs;
-	struct cloud_host *hosts = NULL;
-	size_t count = 0;
-	struct error err = { 0 };
-	if (fs->ops->host_list(fs->cloud, &hosts, &count, &err) < 0) {
-		log_warning("hosts cannot be listed: %s", err.text);
-		return false;
-	}
-	bool found = false;
-	for (size_t i = 0; i < count; i++)
-		found |= !strcmp(hosts[i].id, follower->host) && hosts[i].state != CLOUD_HOST_GONE;
-	free(hosts);
-	return !found;
-}
-
 static void note_lost(struct follower *follower)
 {
 	struct job *job = follower->job;
@@ -259,19 +268,19 @@ static void follow_run(struct floatfs *fs, void *context)
 		if (leave || follower->ended)
 			break;
 		struct error err = { 0 };
-		int64_t began = clock_now_ns();
+		int64_t began = clock_monotonic_ms();
 		int status = follow_once(follower, &err);
 		bool paused = follower->paused;
 		forget_connection(follower);
-		if (follower->ended || (status == -ECANCELED && !paused))
-			continue;
-		if (status < 0 && !paused) {
+		if (status < 0 && !paused && !follower->ended) {
 			log_debug("job %s: its stream ended: %s", job->record.id, err.text);
-			if (pause == RETRY_LAST_MS && host_is_gone(follower))
+			/* A host that the cloud no longer has will not answer again. */
+			if (pause == RETRY_LAST_MS && !op_host_exists(fs, follower->host))
 				note_lost(follower);
 		}
-		if (clock_now_ns() - began > 5000000000LL)
+		if (clock_monotonic_ms() - began > STEADY_MS)
 			pause = RETRY_FIRST_MS;
+		/* What the mirror refused is asked for again from where it ends, and not at once: a disk may be full. */
 		job_lock(job);
 		if (!follower->restart && !follower->stop && !follower->ended)
 			fs_wait_locked(fs, paused ? PAUSE_MS : pause);
@@ -299,7 +308,7 @@ void follow_start(struct job *job)
 		abort();
 	follower->job = job;
 	job_lock(job);
-	bool there = job->follower != NULL;
+	bool there = job->follower != NULL || job->record.exit_known;
 	if (!there) {
 		job->follower = follower;
 		job_get_locked(job);
@@ -339,4 +348,8 @@ void follow_restart(struct job *job)
 void follow_stop(struct job *job)
 {
 	signal_follower(job, true);
+	job_lock(job);
+	while (job->follower && fs_wait_locked(job->fs, PAUSE_MS))
+		;
+	job_unlock(job);
 }

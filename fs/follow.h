@@ -10,5 +10,5 @@
 void follow_start(struct job *job);
 /* It runs on another host now, or again: connect anew at once. */
 void follow_restart(struct job *job);
-/* Its end is known: no more of it. Does not wait. */
+/* No more of it: returns when nothing of it is written any more, or the daemon is stopping. For operations. */
 void follow_stop(struct job *job);

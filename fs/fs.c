@@ -94,6 +94,14 @@ bool fs_wait_locked(struct floatfs *fs, int ms)
 	return !fs->stopping;
 }
 
+bool fs_wait(struct floatfs *fs, int ms)
+{
+	pthread_mutex_lock(&fs->lock);
+	bool go_on = fs_wait_locked(fs, ms);
+	pthread_mutex_unlock(&fs->lock);
+	return go_on;
+}
+
 void fs_set_user_error(struct floatfs *fs, uid_t uid, const char *text)
 {
 	pthread_mutex_lock(&fs->lock);

@@ -5,8 +5,8 @@
  * one notifier (notify.h), one thread an image import (images.h).
  *
  * fs->lock guards the tables and every job's record and error; it is never held across a system call that can
- * block (a disk's fsync, an agent, a cloud). Lock order: a job's save_lock, then fs->lock, then a mirror's
- * own.
+ * block (a disk's fsync, an agent, a cloud). Lock order: a job's settings_lock, its save_lock, then fs->lock,
+ * then a mirror's own.
  */
 #pragma once
 
@@ -35,7 +35,8 @@ struct job {
 	uint64_t serial;
 	char *directory; /* STATE/jobs/SERIAL */
 	struct mirror *mirror;
-	pthread_mutex_t save_lock; /* one record write at a time */
+	pthread_mutex_t settings_lock; /* a draft's settings do not change while it is held */
+	pthread_mutex_t save_lock;     /* one record write at a time */
 
 	/* Guarded by fs->lock. */
 	struct record record;
@@ -79,6 +80,7 @@ struct floatfs {
 	pthread_cond_t wakeup; /* stopping, an operation's end, a follower's end */
 	struct job **jobs;     /* by serial, ascending */
 	size_t job_count, job_room;
+	void *jobs_by_id; /* tsearch(3)'s tree of their record.id */
 	uint64_t last_serial;
 	struct user_error *user_errors;
 	int workers; /* threads of operations and followers */
@@ -97,6 +99,8 @@ int fs_spawn(struct floatfs *fs, void (*run)(struct floatfs *fs, void *context),
 
 /* Wait up to ms or until something wakes fs->wakeup; false when the daemon is stopping. fs->lock is held. */
 bool fs_wait_locked(struct floatfs *fs, int ms);
+/* The same; fs->lock is not held. */
+bool fs_wait(struct floatfs *fs, int ms);
 
 /* Note the sentence for the top-level `error` of that user. */
 void fs_set_user_error(struct floatfs *fs, uid_t uid, const char *text);

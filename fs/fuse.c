@@ -42,8 +42,8 @@ struct handle {
 	pthread_mutex_t lock; /* guards text */
 	char *text;           /* a value, rendered by the last read at offset 0 */
 	size_t length;
-	int fd;        /* a setting; -1 */
-	uint64_t seen; /* what poll last told of */
+	int fd;                /* a setting; -1 */
+	_Atomic uint64_t seen; /* what poll last told of */
 };
 
 static struct floatfs *fs_of(fuse_req_t request)
@@ -103,27 +103,41 @@ static void op_getattr(fuse_req_t request, fuse_ino_t inode, struct fuse_file_in
 	reply_attr(request, inode);
 }
 
-/* Settings are written while the job is a draft only. */
-static int check_draft(struct floatfs *fs, const struct node *node)
+static void unlock_draft(struct job *job)
 {
-	autojob struct job *job = job_find_serial(fs, node->serial);
-	struct record record;
+	pthread_mutex_unlock(&job->settings_lock);
+	job_put(job);
+}
+
+/* Settings are written while the job is a draft only, and it stays one until unlock_draft. */
+static int lock_draft(struct floatfs *fs, const struct node *node, struct job **draft)
+{
+	struct job *job = job_find_serial(fs, node->serial);
 	if (!job)
 		return -ENOENT;
-	job_snapshot(job, &record);
-	return job_is_draft(&record) ? 0 : -EROFS;
+	pthread_mutex_lock(&job->settings_lock);
+	job_lock(job);
+	bool is_draft = job_is_draft(&job->record) && !job->forgotten;
+	job_unlock(job);
+	*draft = job;
+	if (is_draft)
+		return 0;
+	unlock_draft(job);
+	return -EROFS;
 }
 
 static int truncate_setting(struct floatfs *fs, const struct node *node, const char *name, off_t size)
 {
-	autojob struct job *job = job_find_serial(fs, node->serial);
-	int status = check_draft(fs, node);
-	if (!job || status < 0)
-		return job ? status : -ENOENT;
+	struct job *job;
 	if (size > SETTING_SCRIPT_LIMIT)
 		return -EFBIG;
+	int status = lock_draft(fs, node, &job);
+	if (status < 0)
+		return status;
 	autofree char *path = settings_path(job, name);
-	return truncate(path, size) < 0 ? -errno : 0;
+	status = truncate(path, size) < 0 ? -errno : 0;
+	unlock_draft(job);
+	return status;
 }
 
 /* Sizes of settings; O_TRUNC on a control comes so too, and means nothing. Times may be touched, modes and
@@ -186,6 +200,19 @@ static void op_mkdir(fuse_req_t request, fuse_ino_t parent, const char *name, mo
 		reply_entry(request, &node);
 }
 
+/* `rm -r jobs/ID`: what is in the directory of a draft or an ended job goes with it, at the end. */
+static int check_removable(struct floatfs *fs, const struct node *directory)
+{
+	bool in_job =
+	    directory->kind == TREE_JOB || directory->kind == TREE_LOG || directory->kind == TREE_LOG_ENTRY;
+	autojob struct job *job = in_job ? job_find_serial(fs, directory->serial) : NULL;
+	struct record record;
+	if (!job)
+		return -EPERM;
+	job_snapshot(job, &record);
+	return job_is_draft(&record) || job_has_ended(&record) ? 0 : -EBUSY;
+}
+
 static void op_rmdir(fuse_req_t request, fuse_ino_t parent, const char *name)
 {
 	struct floatfs *fs = fs_of(request);
@@ -196,28 +223,18 @@ static void op_rmdir(fuse_req_t request, fuse_ino_t parent, const char *name)
 		status = job_forget(fs, name, &err);
 	else if (directory.kind == TREE_IMAGES)
 		status = images_remove(fs, name, &err);
-	else
-		status = error_set(&err, EPERM, "this directory cannot be removed");
+	else if ((status = check_removable(fs, &directory)) < 0)
+		error_set(&err, -status, "this directory cannot be removed");
 	if (status < 0)
 		fs_set_user_error(fs, caller_of(request).uid, err.text);
 	fuse_reply_err(request, -status);
 }
 
-/* `rm -r jobs/ID`: the files of a draft or an ended job go with their directory. */
 static void op_unlink(fuse_req_t request, fuse_ino_t parent, const char *name)
 {
 	struct node directory = tree_node(parent);
-	int status = -EPERM;
 	(void)name;
-	autojob struct job *job = directory.kind == TREE_JOB || directory.kind == TREE_LOG
-				      ? job_find_serial(fs_of(request), directory.serial)
-				      : NULL;
-	if (job) {
-		struct record record;
-		job_snapshot(job, &record);
-		status = job_is_draft(&record) || job_has_ended(&record) ? 0 : -EBUSY;
-	}
-	fuse_reply_err(request, -status);
+	fuse_reply_err(request, -check_removable(fs_of(request), &directory));
 }
 
 /* `: > jobs/ID/file`: what is in the tree is in its table. */
@@ -233,14 +250,19 @@ static void op_mknod(fuse_req_t request, fuse_ino_t parent, const char *name, mo
 static int open_setting(struct floatfs *fs, const struct node *node, const char *name, int flags,
 			struct handle *handle)
 {
-	bool writing = (flags & O_ACCMODE) != O_RDONLY;
-	autojob struct job *job = job_find_serial(fs, node->serial);
-	int status = writing ? check_draft(fs, node) : 0;
-	if (!job || status < 0)
-		return job ? status : -ENOENT;
+	bool writing = (flags & O_ACCMODE) != O_RDONLY || (flags & O_TRUNC);
+	struct job *job = writing ? NULL : job_find_serial(fs, node->serial);
+	int status = writing ? lock_draft(fs, node, &job) : job ? 0 : -ENOENT;
+	if (status < 0)
+		return status;
 	autofree char *path = settings_path(job, name);
 	handle->fd = open(path, (writing ? O_RDWR : O_RDONLY) | (flags & O_TRUNC) | O_CLOEXEC);
-	return handle->fd < 0 ? -errno : 0;
+	status = handle->fd < 0 ? -errno : 0;
+	if (writing)
+		unlock_draft(job);
+	else
+		job_put(job);
+	return status;
 }
 
 static uint64_t current_change(struct floatfs *fs, const struct node *node)
@@ -377,10 +399,8 @@ static void op_read(fuse_req_t request, fuse_ino_t inode, size_t size, off_t off
 			fuse_reply_buf(request, NULL, 0);
 		else
 			reply_pread(request, fd, size, offset);
-	} else if (entry->how == HOW_WAIT && offset == 0) {
-		notify_park(fs->notify, request, handle->node.serial);
 	} else if (entry->how == HOW_WAIT) {
-		fuse_reply_buf(request, NULL, 0);
+		notify_park(fs->notify, request, handle->node.serial, size, offset);
 	} else {
 		read_value(request, handle, size, offset);
 	}
@@ -403,16 +423,17 @@ static void op_write(fuse_req_t request, fuse_ino_t inode, const char *data, siz
 		return;
 	}
 	/* The handle may have been opened while it was a draft still. */
-	int status = check_draft(fs_of(request), &handle->node);
-	if (status == 0 && offset + (off_t)size > SETTING_SCRIPT_LIMIT)
-		status = -EFBIG;
-	if (status < 0) {
-		fuse_reply_err(request, -status);
-		return;
+	struct job *job;
+	ssize_t done = offset + (off_t)size > SETTING_SCRIPT_LIMIT
+			   ? -EFBIG
+			   : lock_draft(fs_of(request), &handle->node, &job);
+	if (done == 0) {
+		done = pwrite(handle->fd, data, size, offset);
+		done = done < 0 ? -errno : done;
+		unlock_draft(job);
 	}
-	ssize_t done = pwrite(handle->fd, data, size, offset);
 	if (done < 0)
-		fuse_reply_err(request, errno);
+		fuse_reply_err(request, (int)-done);
 	else
 		fuse_reply_write(request, (size_t)done);
 }
@@ -488,6 +509,30 @@ static int clear_stale_mount(const char *mountpoint, struct error *err)
 	return error_sys(err, errno, "cannot mount on %s", mountpoint);
 }
 
+/*
+ * As libfuse mounts for root, but the mount is ours to undo: libfuse would unmount whatever stands there later, when
+ * a user's umount came first.
+ */
+static int mount_session(struct fuse_session *session, const char *mountpoint, bool private_mount,
+			 struct error *err)
+{
+	char device[32], data[120];
+	autoclose int fd = open("/dev/fuse", O_RDWR | O_CLOEXEC);
+	if (fd < 0)
+		return error_sys(err, errno, "cannot open /dev/fuse");
+	snprintf(device, sizeof(device), "/dev/fd/%d", fd);
+	snprintf(data, sizeof(data), "fd=%d,rootmode=40000,user_id=0,group_id=0,default_permissions%s", fd,
+		 private_mount ? "" : ",allow_other");
+	if (mount("floatfs", mountpoint, "fuse.floatfs", MS_NOSUID | MS_NODEV, data) < 0)
+		return error_sys(err, errno, "cannot mount on %s", mountpoint);
+	if (fuse_session_mount(session, device) != 0) {
+		umount2(mountpoint, MNT_DETACH);
+		return error_set(err, EIO, "libfuse does not serve %s", mountpoint);
+	}
+	(void)take_fd(fd); /* the session's */
+	return 0;
+}
+
 int fuse_mount_open(struct floatfs *fs, struct fuse_mount **out, struct error *err)
 {
 	int status = clear_stale_mount(fs->options.mountpoint, err);
@@ -500,10 +545,7 @@ int fuse_mount_open(struct floatfs *fs, struct fuse_mount **out, struct error *e
 	if (!mount)
 		return error_set(err, ENOMEM, "out of memory");
 	mount->fs = fs;
-	const char *mount_options = fs->options.private_mount
-					? "default_permissions,fsname=floatfs,subtype=floatfs"
-					: "default_permissions,allow_other,fsname=floatfs,subtype=floatfs";
-	char *words[] = { (char *)"floatfs", (char *)"-o", (char *)mount_options };
+	char *words[] = { (char *)"floatfs" };
 	struct fuse_args args = FUSE_ARGS_INIT(array_length(words), words);
 	mount->session = fuse_session_new(&args, &operations, sizeof(operations), mount);
 	fuse_opt_free_args(&args);
@@ -511,11 +553,11 @@ int fuse_mount_open(struct floatfs *fs, struct fuse_mount **out, struct error *e
 		free(mount);
 		return error_set(err, EIO, "libfuse refused to start");
 	}
-	if (fuse_session_mount(mount->session, fs->options.mountpoint) != 0) {
+	status = mount_session(mount->session, mountpoint, fs->options.private_mount, err);
+	if (status < 0) {
 		fuse_session_destroy(mount->session);
 		free(mount);
-		return error_set(err, EIO, "cannot mount on %s (is /dev/fuse there?)",
-				 fs->options.mountpoint);
+		return status;
 	}
 	mount->mountpoint = take_pointer(mountpoint);
 	*out = mount;
@@ -544,9 +586,8 @@ int fuse_mount_serve(struct fuse_mount *mount, struct error *err)
 
 void fuse_mount_close(struct fuse_mount *mount)
 {
-	/* libfuse takes a copy of the mount elsewhere for ours. */
-	if (fuse_watch_is_mounted(mount->mountpoint))
-		fuse_session_unmount(mount->session);
+	if (fuse_watch_is_mounted(mount->mountpoint) && umount2(mount->mountpoint, MNT_DETACH) < 0)
+		log_info("cannot unmount %s: %s", mount->mountpoint, strerror(errno));
 	fuse_session_destroy(mount->session);
 	free(mount->mountpoint);
 	free(mount);

@@ -5,8 +5,10 @@
 #include <fcntl.h>
 #include <gnutls/crypto.h>
 #include <gnutls/gnutls.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -114,7 +116,14 @@ int images_open(struct floatfs *fs, struct error *err)
 		struct image image;
 		if (entry->d_name[0] == '.')
 			continue;
-		if (load_image(fs, entry->d_name, &image, err) < 0) {
+		status = load_image(fs, entry->d_name, &image, err);
+		if (status == -ENOENT) {
+			/* mkdir was cut off before the record stood. */
+			autofree char *stray = image_path(fs, entry->d_name, "");
+			file_remove_tree(stray);
+			continue;
+		}
+		if (status < 0) {
 			log_warning("an image is left out: %s", err->text);
 			continue;
 		}
@@ -252,9 +261,16 @@ static int digest_file(const char *path, char digest[72], int64_t *size, struct 
 	return 0;
 }
 
+/* It ends with us: an import that comes later writes the same file. */
+static int end_with_parent(void *context)
+{
+	(void)context;
+	return prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 ? -errno : 0;
+}
+
 static int pack_directory(const char *source, const char *file, struct error *err)
 {
-	struct proc_options options = { .timeout_ms = IMPORT_TIMEOUT_MS };
+	struct proc_options options = { .timeout_ms = IMPORT_TIMEOUT_MS, .setup = end_with_parent };
 	/* The kernel's own file systems, should the source be a live root. */
 	return proc_run((const char *const[]){ "mksquashfs", source, file, "-noappend", "-comp", "zstd",
 					       "-Xcompression-level", "3", "-no-progress", "-quiet",
@@ -268,7 +284,9 @@ static int pack_tar(const char *source, const char *file, struct error *err)
 	autoclose int fd = open(source, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return error_sys(err, errno, "cannot read %s", source);
-	struct proc_options options = { .timeout_ms = IMPORT_TIMEOUT_MS, .stdin_fd = fd };
+	struct proc_options options = { .timeout_ms = IMPORT_TIMEOUT_MS,
+					.setup = end_with_parent,
+					.stdin_fd = fd };
 	return proc_run((const char *const[]){ "tar2sqfs", "--quiet", "--force", "--compressor", "zstd",
 					       "--comp-extra", "level=3", file, NULL },
 			&options, err);
@@ -293,6 +311,19 @@ static int import_source(struct floatfs *fs, const struct import *import, struct
 	return status;
 }
 
+/* After an import, whatever came of it. */
+static void put_back(struct floatfs *fs, const struct image *image)
+{
+	struct error err = { 0 };
+	if (save_image(fs, image, &err) < 0)
+		log_error("image %s: %s", image->name, err.text);
+	pthread_mutex_lock(&fs->images->lock);
+	struct image *place = find_locked(fs->images, image->name);
+	if (place)
+		*place = *image;
+	pthread_mutex_unlock(&fs->images->lock);
+}
+
 static void import_run(struct floatfs *fs, void *context)
 {
 	struct import *import = context;
@@ -305,13 +336,7 @@ static void import_run(struct floatfs *fs, void *context)
 		} else {
 			snprintf(result.status, sizeof(result.status), "ready");
 		}
-		if (save_image(fs, &result, &err) < 0)
-			log_error("image %s: %s", import->name, err.text);
-		pthread_mutex_lock(&fs->images->lock);
-		struct image *image = find_locked(fs->images, import->name);
-		if (image)
-			*image = result;
-		pthread_mutex_unlock(&fs->images->lock);
+		put_back(fs, &result);
 	}
 	free(import->source);
 	free(import);
@@ -335,7 +360,7 @@ int images_import(struct floatfs *fs, const char *name, const char *source, stru
 		return error_set(err, EBUSY, "the image %s is in use by job %s: import under another name",
 				 name, user);
 	int status = 0;
-	struct image copy;
+	struct image before, copy;
 	pthread_mutex_lock(&fs->images->lock);
 	struct image *image = find_locked(fs->images, name);
 	if (!image)
@@ -343,6 +368,7 @@ int images_import(struct floatfs *fs, const char *name, const char *source, stru
 	else if (!strncmp(image->status, "importing", 9))
 		status = error_set(err, EBUSY, "the image %s is being imported", name);
 	else {
+		before = *image;
 		snprintf(image->status, sizeof(image->status), "importing");
 		copy = *image;
 	}
@@ -361,6 +387,7 @@ int images_import(struct floatfs *fs, const char *name, const char *source, stru
 	if (status < 0) {
 		free(import->source);
 		free(import);
+		put_back(fs, &before);
 	}
 	return status;
 }

@@ -3,6 +3,8 @@
 #include <dirent.h>
 #include <errno.h>
 #include <pwd.h>
+#include <search.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +19,9 @@
 #include "lib/clock.h"
 #include "lib/file.h"
 #include "lib/log.h"
+
+/* Ends the name of a directory whose job was forgotten, until it is removed. */
+#define FORGOTTEN ".forgotten"
 
 static const char *const ended_states[] = { "Completed",      "Cancelled",        "FailToComplete",
 					    "FailToExecute",  "CheckpointFailed", "Timedout",
@@ -62,8 +67,11 @@ int job_save(struct job *job, struct error *err)
 	struct record record;
 	autofree char *path = job_path(job, "record.json");
 	pthread_mutex_lock(&job->save_lock);
-	job_snapshot(job, &record);
-	int status = record_save(path, &record, err);
+	job_lock(job);
+	bool forgotten = job->forgotten;
+	record = job->record;
+	job_unlock(job);
+	int status = forgotten ? 0 : record_save(path, &record, err);
 	pthread_mutex_unlock(&job->save_lock);
 	return status;
 }
@@ -107,12 +115,15 @@ struct job *job_get_locked(struct job *job)
 	return job;
 }
 
+static int compare_ids(const void *one, const void *other)
+{
+	return strcmp(one, other);
+}
+
 static struct job *find_id_locked(struct floatfs *fs, const char *id)
 {
-	for (size_t i = 0; i < fs->job_count; i++)
-		if (!strcmp(fs->jobs[i]->record.id, id))
-			return fs->jobs[i];
-	return NULL;
+	char **found = tfind(id, &fs->jobs_by_id, compare_ids);
+	return found ? (struct job *)(*found - offsetof(struct job, record.id)) : NULL;
 }
 
 struct job *job_find(struct floatfs *fs, const char *id)
@@ -139,6 +150,7 @@ static void job_free(struct job *job)
 {
 	mirror_close(job->mirror);
 	pthread_mutex_destroy(&job->save_lock);
+	pthread_mutex_destroy(&job->settings_lock);
 	free(job->directory);
 	free(job);
 }
@@ -163,6 +175,11 @@ static int insert_locked(struct floatfs *fs, struct job *job)
 		fs->jobs = larger;
 		fs->job_room = room;
 	}
+	char **named = tsearch(job->record.id, &fs->jobs_by_id, compare_ids);
+	if (!named)
+		return -ENOMEM;
+	if (*named != job->record.id)
+		return -EEXIST;
 	size_t at = job_position(fs, job->serial);
 	memmove(fs->jobs + at + 1, fs->jobs + at, (fs->job_count - at) * sizeof(struct job *));
 	fs->jobs[at] = job;
@@ -181,6 +198,7 @@ static struct job *job_new(struct floatfs *fs, uint64_t serial, struct error *er
 	job->serial = serial;
 	job->references = 1; /* the table's */
 	pthread_mutex_init(&job->save_lock, NULL);
+	pthread_mutex_init(&job->settings_lock, NULL);
 	job->directory = format_string("%s/jobs/%llu", fs->options.state, (unsigned long long)serial);
 	autofree char *log = job_path(job, "log");
 	if (mirror_open(log, &job->mirror, err) < 0) {
@@ -188,6 +206,58 @@ static struct job *job_new(struct floatfs *fs, uint64_t serial, struct error *er
 		return NULL;
 	}
 	return job;
+}
+
+static bool destroy_volume(struct floatfs *fs, const struct record *record, const char *volume)
+{
+	struct error err = { 0 };
+	if (!volume[0] || fs->ops->volume_destroy(fs->cloud, volume, &err) == 0)
+		return true;
+	log_error("volume %s of job %s is left over: %s", volume, record->id, err.text);
+	return false;
+}
+
+/* What is left of a job that nobody finds any more. Should this be cut off, the next start goes on with it. */
+static void remove_forgotten(struct floatfs *fs, const char *directory, const struct record *record)
+{
+	bool gone = destroy_volume(fs, record, record->work_volume);
+	gone &= destroy_volume(fs, record, record->process_volume);
+	for (int64_t i = 0; i < record->volume_count; i++)
+		gone &= destroy_volume(fs, record, record->volumes[i].id);
+	int status = gone ? file_remove_tree(directory) : 0;
+	if (status < 0)
+		log_error("%s cannot be removed: %s", directory, strerror(-status));
+}
+
+static int load_job(struct floatfs *fs, const char *directory, uint64_t serial, bool forgotten,
+		    struct error *err)
+{
+	struct record record;
+	autofree char *file = format_string("%s/record.json", directory);
+	int status = record_load(file, &record, err);
+	if (status == -ENOENT) {
+		/* mkdir was cut off before the record stood, or rmdir after it: there is no such job. */
+		file_remove_tree(directory);
+		return 0;
+	}
+	if (status < 0)
+		return status;
+	if (forgotten) {
+		remove_forgotten(fs, directory, &record);
+		return 0;
+	}
+	struct job *job = job_new(fs, serial, err);
+	if (!job)
+		return -err->code;
+	job->record = record;
+	status = insert_locked(fs, job);
+	if (status < 0) {
+		job_free(job);
+		return error_sys(err, -status, "the job in %s cannot be taken", directory);
+	}
+	if (serial > fs->last_serial)
+		fs->last_serial = serial;
+	return 0;
 }
 
 int job_load_all(struct floatfs *fs, struct error *err)
@@ -198,36 +268,27 @@ int job_load_all(struct floatfs *fs, struct error *err)
 	if (!directory)
 		return error_sys(err, status < 0 ? -status : errno, "cannot open %s", path);
 	struct dirent *entry;
-	while ((entry = readdir(directory))) {
+	while (status == 0 && (entry = readdir(directory))) {
 		char *end;
 		uint64_t serial = strtoull(entry->d_name, &end, 10);
-		if (*end || serial == 0)
+		bool forgotten = !strcmp(end, FORGOTTEN);
+		if (serial == 0 || (*end && !forgotten))
 			continue;
-		struct record record;
-		autofree char *file = format_string("%s/%s/record.json", path, entry->d_name);
-		status = record_load(file, &record, err);
-		if (status == -ENOENT) {
-			/* mkdir was cut off before the record stood: nobody was told of this job. */
-			autofree char *stray = format_string("%s/%s", path, entry->d_name);
-			file_remove_tree(stray);
-			continue;
-		}
-		if (status < 0)
-			return status;
-		struct job *job = job_new(fs, serial, err);
-		if (!job)
-			return -err->code;
-		job->record = record;
-		if (insert_locked(fs, job) < 0)
-			return error_set(err, ENOMEM, "out of memory");
-		if (serial > fs->last_serial)
-			fs->last_serial = serial;
+		autofree char *below = format_string("%s/%s", path, entry->d_name);
+		status = load_job(fs, below, serial, forgotten, err);
 	}
-	return 0;
+	return status;
+}
+
+static void leave_name(void *name)
+{
+	(void)name; /* a job's */
 }
 
 void job_free_all(struct floatfs *fs)
 {
+	tdestroy(fs->jobs_by_id, leave_name);
+	fs->jobs_by_id = NULL;
 	for (size_t i = 0; i < fs->job_count; i++)
 		job_put(fs->jobs[i]);
 	free(fs->jobs);
@@ -277,29 +338,16 @@ int job_create_draft(struct floatfs *fs, const char *id, const struct caller *ca
 		status = job_save(job, err);
 	if (status == 0) {
 		pthread_mutex_lock(&fs->lock);
-		if (find_id_locked(fs, id))
-			status = error_set(err, EEXIST, "there is a job %s already", id);
-		else if (insert_locked(fs, job) < 0)
-			status = error_set(err, ENOMEM, "out of memory");
+		status = insert_locked(fs, job);
 		pthread_mutex_unlock(&fs->lock);
+		if (status < 0)
+			error_sys(err, -status, "the job %s cannot be made", id);
 	}
 	if (status < 0) {
 		file_remove_tree(job->directory);
 		job_free(job);
 	}
 	return status;
-}
-
-static void destroy_volumes(struct floatfs *fs, const struct record *record)
-{
-	struct error err = { 0 };
-	if (record->work_volume[0] && fs->ops->volume_destroy(fs->cloud, record->work_volume, &err) < 0)
-		log_error("volume %s of job %s is left over: %s", record->work_volume, record->id, err.text);
-	for (int64_t i = 0; i < record->volume_count; i++)
-		if (record->volumes[i].id[0] &&
-		    fs->ops->volume_destroy(fs->cloud, record->volumes[i].id, &err) < 0)
-			log_error("volume %s of job %s is left over: %s", record->volumes[i].id, record->id,
-				  err.text);
 }
 
 int job_forget(struct floatfs *fs, const char *id, struct error *err)
@@ -317,6 +365,7 @@ int job_forget(struct floatfs *fs, const char *id, struct error *err)
 		size_t at = job_position(fs, job->serial);
 		memmove(fs->jobs + at, fs->jobs + at + 1, (fs->job_count - at - 1) * sizeof(struct job *));
 		fs->job_count--;
+		tdelete(job->record.id, &fs->jobs_by_id, compare_ids);
 	}
 	pthread_mutex_unlock(&fs->lock);
 	if (gone)
@@ -324,11 +373,13 @@ int job_forget(struct floatfs *fs, const char *id, struct error *err)
 	if (busy)
 		return error_set(err, EBUSY,
 				 "job %s is alive: echo cancel > ctl first, then wait for its end", id);
-	/* Volumes first: should this be cut off, the record still names what is left. */
-	destroy_volumes(fs, &record);
-	int status = file_remove_tree(job->directory);
-	if (status < 0)
-		log_error("%s cannot be removed: %s", job->directory, strerror(-status));
+	/* A write of the record may be at work: none comes after it. */
+	pthread_mutex_lock(&job->save_lock);
+	autofree char *directory = format_string("%s" FORGOTTEN, job->directory);
+	if (rename(job->directory, directory) < 0)
+		log_error("%s cannot be renamed: %s", job->directory, strerror(errno));
+	pthread_mutex_unlock(&job->save_lock);
+	remove_forgotten(fs, directory, &record);
 	notify_wake(fs->notify);
 	job_put(job); /* the table's */
 	return 0;

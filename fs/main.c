@@ -25,7 +25,7 @@
 
 enum {
 	LOCK_WAIT_MS = 15000, /* for an earlier daemon of the same state to end */
-	STOP_WAIT_MS = 20000, /* for operations to reach the end of their step */
+	STOP_WAIT_MS = 10000, /* for operations to reach the end of their step; less than LOCK_WAIT_MS */
 };
 
 /* One daemon a state directory: the lock is held as long as we live. */
@@ -81,7 +81,12 @@ static int open_cloud(struct floatfs *fs, struct error *err)
 	    fs->options.agent ? strdup(fs->options.agent) : find_file(fs, "agent.sqfs", err);
 	if (!machine || !agent)
 		return -err->code;
-	struct cloud_config config = { .state = state, .machine_image = machine, .agent_layer = agent };
+	struct cloud_config config = {
+		.state = state,
+		.machine_image = machine,
+		.agent_layer = agent,
+		.network = fs->options.network,
+	};
 	return fs->ops->open(&config, &fs->cloud, err);
 }
 
@@ -168,7 +173,7 @@ static void take_up_jobs(struct floatfs *fs)
 	for (size_t i = 0;; i++) {
 		pthread_mutex_lock(&fs->lock);
 		struct job *job = i < fs->job_count ? job_get_locked(fs->jobs[i]) : NULL;
-		bool follow = job && job->record.host[0] && !job->record.exit_known;
+		bool follow = job && job->record.host[0] && strcmp(job->record.status, "Suspended");
 		pthread_mutex_unlock(&fs->lock);
 		if (!job)
 			return;
@@ -182,11 +187,11 @@ static void take_up_jobs(struct floatfs *fs)
 /* Steps end where they are; what is left stands in the records. */
 static void stop_workers(struct floatfs *fs)
 {
-	int64_t deadline = clock_now_ns() + STOP_WAIT_MS * 1000000LL;
+	int64_t deadline = clock_monotonic_ms() + STOP_WAIT_MS;
 	pthread_mutex_lock(&fs->lock);
 	fs->stopping = true;
 	pthread_cond_broadcast(&fs->wakeup);
-	while (fs->workers > 0 && clock_now_ns() < deadline) {
+	while (fs->workers > 0 && clock_monotonic_ms() < deadline) {
 		pthread_mutex_unlock(&fs->lock);
 		clock_sleep_ms(5);
 		pthread_mutex_lock(&fs->lock);
@@ -210,14 +215,15 @@ static void block_signals(bool block)
 	pthread_sigmask(block ? SIG_BLOCK : SIG_UNBLOCK, &signals, NULL);
 }
 
-/* Tell the process that the user started; it ends with our status. */
-static void report_ready(int ready_fd, int status)
+/* Tell the process that the user started, once; it ends with our status. */
+static void report_ready(int *ready_fd, int status)
 {
 	unsigned char byte = (unsigned char)(status < 0 ? 1 : 0);
-	if (ready_fd >= 0 && write(ready_fd, &byte, 1) != 1)
+	if (*ready_fd < 0)
+		return;
+	if (write(*ready_fd, &byte, 1) != 1)
 		log_debug("nobody waits for us to be ready");
-	if (ready_fd >= 0)
-		close(ready_fd);
+	close(take_fd(*ready_fd));
 }
 
 /* In the background stderr, and with it the log, goes to STATE/log. */
@@ -229,7 +235,7 @@ static void log_to_state(struct floatfs *fs)
 		log_warning("cannot log to %s: %s", path, strerror(errno));
 }
 
-static int serve(struct floatfs *fs, int ready_fd, struct error *err)
+static int serve(struct floatfs *fs, int *ready_fd, struct error *err)
 {
 	struct fuse_mount *mount = NULL;
 	int status = open_all(fs, err);
@@ -254,8 +260,9 @@ static int serve(struct floatfs *fs, int ready_fd, struct error *err)
 	}
 	block_signals(true);
 	notify_stop(fs->notify);
-	stop_workers(fs);
+	/* First: whatever touches a mount that nobody serves hangs. */
 	fuse_mount_close(mount);
+	stop_workers(fs);
 	close_all(fs);
 	log_info("floatfs ends");
 	return status;
@@ -337,10 +344,10 @@ int main(int argc, char **argv)
 	pthread_mutex_init(&fs.serial_lock, NULL);
 	pthread_cond_init(&fs.wakeup, NULL);
 	fs.notify = notify_new(&fs);
-	int status = serve(&fs, ready_fd, &err);
+	int status = serve(&fs, &ready_fd, &err);
 	if (status < 0) {
 		fprintf(stderr, "floatfs: %s\n", err.text);
-		report_ready(ready_fd, status);
+		report_ready(&ready_fd, status);
 	}
 	notify_free(fs.notify);
 	options_free(&fs.options);

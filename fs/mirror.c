@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -15,11 +16,16 @@
 
 enum { NAMES_MAX = 100000 };
 
+struct names {
+	struct mirror_entry *entries; /* by path */
+	struct mirror_entry **by_generation;
+	size_t count;
+};
+
 struct mirror {
 	char *directory;
 	pthread_mutex_t lock; /* guards what follows */
-	struct mirror_entry *entries;
-	size_t count;
+	struct names names;
 	/* The generation that was appended to last, kept open: most data comes in runs of one file. */
 	uint64_t open_generation;
 	int open_fd;
@@ -53,6 +59,7 @@ static int parse_entry(json_object *name, struct mirror_entry *entry)
 	memset(entry, 0, sizeof(*entry));
 	const char *path = json_get_string(name, "path", "");
 	const char *type = json_get_string(name, "type", "");
+	const char *target = json_get_string(name, "target", "");
 	int64_t generation = json_get_int(name, "generation", 0);
 	size_t i = 0;
 	while (i < array_length(type_names) && strcmp(type_names[i], type))
@@ -60,38 +67,74 @@ static int parse_entry(json_object *name, struct mirror_entry *entry)
 	if (i == array_length(type_names) || !path_ok(path) || generation < 1 || generation > UINT32_MAX)
 		return -EBADMSG;
 	snprintf(entry->path, sizeof(entry->path), "%s", path);
-	snprintf(entry->target, sizeof(entry->target), "%s", json_get_string(name, "target", ""));
 	entry->type = (enum mirror_type)i;
 	/* A link that leads out of the log directory would lead a reader into the reader's own files. */
-	if (entry->type == MIRROR_LINK && !path_ok(entry->target))
+	if (entry->type == MIRROR_LINK && (!path_ok(target) || strlen(target) >= sizeof(entry->target)))
 		return -EBADMSG;
+	snprintf(entry->target, sizeof(entry->target), "%s", target);
 	entry->generation = (uint64_t)generation;
 	entry->mode = (mode_t)json_get_int(name, "mode", 0600) & 0777;
 	entry->mtime_ns = json_get_int(name, "mtime_ns", 0);
 	return 0;
 }
 
-static bool is_named(const struct mirror_entry *entries, size_t count, uint64_t generation)
+static int compare_paths(const void *one, const void *other)
 {
-	for (size_t i = 0; i < count; i++)
-		if (entries[i].generation == generation)
-			return true;
-	return false;
+	return strcmp(((const struct mirror_entry *)one)->path, ((const struct mirror_entry *)other)->path);
+}
+
+static int compare_generations(const void *one, const void *other)
+{
+	uint64_t a = (*(struct mirror_entry *const *)one)->generation,
+		 b = (*(struct mirror_entry *const *)other)->generation;
+	return a < b ? -1 : a > b;
+}
+
+static struct mirror_entry *find_path(const struct names *names, const char *path)
+{
+	struct mirror_entry key = { 0 };
+	if (strlen(path) >= sizeof(key.path))
+		return NULL;
+	snprintf(key.path, sizeof(key.path), "%s", path);
+	return names->count ? bsearch(&key, names->entries, names->count, sizeof(key), compare_paths) : NULL;
+}
+
+static struct mirror_entry *find_generation(const struct names *names, uint64_t generation)
+{
+	struct mirror_entry key = { .generation = generation }, *at = &key;
+	struct mirror_entry **found =
+	    names->count ? bsearch(&at, names->by_generation, names->count, sizeof(at), compare_generations)
+			 : NULL;
+	return found ? *found : NULL;
+}
+
+static void names_clear(struct names *names)
+{
+	free(names->entries);
+	free(names->by_generation);
+	*names = (struct names){ 0 };
 }
 
 /* Names that the mirror cannot show (too long, or a device, say) are left out; they stay on the volume. */
-static int parse_names(json_object *names, struct mirror_entry **entries, size_t *count)
+static int parse_names(json_object *array, struct names *names)
 {
-	size_t room = json_object_array_length(names);
+	size_t room = json_object_array_length(array);
+	*names = (struct names){ 0 };
 	if (room > NAMES_MAX)
 		return -EFBIG;
-	*entries = calloc(room + 1, sizeof(**entries));
-	if (!*entries)
+	names->entries = calloc(room + 1, sizeof(*names->entries));
+	names->by_generation = calloc(room + 1, sizeof(*names->by_generation));
+	if (!names->entries || !names->by_generation) {
+		names_clear(names);
 		return -ENOMEM;
-	*count = 0;
+	}
 	for (size_t i = 0; i < room; i++)
-		if (parse_entry(json_object_array_get_idx(names, i), &(*entries)[*count]) == 0)
-			(*count)++;
+		if (parse_entry(json_object_array_get_idx(array, i), &names->entries[names->count]) == 0)
+			names->count++;
+	qsort(names->entries, names->count, sizeof(*names->entries), compare_paths);
+	for (size_t i = 0; i < names->count; i++)
+		names->by_generation[i] = &names->entries[i];
+	qsort(names->by_generation, names->count, sizeof(*names->by_generation), compare_generations);
 	return 0;
 }
 
@@ -121,7 +164,7 @@ int mirror_open(const char *directory, struct mirror **out, struct error *err)
 	json_object *names = status == 0 ? json_get_array(object, "names") : NULL;
 	if (status == 0 && !names)
 		status = error_set(err, EBADMSG, "%s holds no names", index);
-	if (status == 0 && parse_names(names, &mirror->entries, &mirror->count) < 0)
+	if (status == 0 && parse_names(names, &mirror->names) < 0)
 		status = error_set(err, ENOMEM, "out of memory");
 	if (status < 0) {
 		mirror_close(mirror);
@@ -137,52 +180,52 @@ void mirror_close(struct mirror *mirror)
 		return;
 	close_content_locked(mirror);
 	pthread_mutex_destroy(&mirror->lock);
-	free(mirror->entries);
+	names_clear(&mirror->names);
 	free(mirror->directory);
 	free(mirror);
 }
 
-int mirror_set_names(struct mirror *mirror, json_object *names, struct error *err)
+int mirror_set_names(struct mirror *mirror, json_object *array, struct error *err)
 {
-	struct mirror_entry *entries = NULL;
-	size_t count = 0;
-	int status = parse_names(names, &entries, &count);
+	struct names fresh, old;
+	int status = parse_names(array, &fresh);
 	if (status == 0)
 		status = file_make_directories(mirror->directory, 0700);
 	if (status == 0) {
 		autojson json_object *index = json_object_new_object();
 		autofree char *path = format_string("%s/index.json", mirror->directory);
-		json_object_object_add(index, "names", json_object_get(names));
+		json_object_object_add(index, "names", json_object_get(array));
 		status = json_write_file(path, index, 0600);
 	}
 	if (status < 0) {
-		free(entries);
+		names_clear(&fresh);
 		return error_sys(err, -status, "the names of the log directory cannot be kept in %s",
 				 mirror->directory);
 	}
 	pthread_mutex_lock(&mirror->lock);
-	struct mirror_entry *old = mirror->entries;
-	size_t old_count = mirror->count;
-	mirror->entries = entries;
-	mirror->count = count;
+	old = mirror->names;
+	mirror->names = fresh;
 	close_content_locked(mirror);
-	for (size_t i = 0; i < old_count; i++) {
-		if (old[i].type != MIRROR_FILE || is_named(entries, count, old[i].generation))
+	for (size_t i = 0; i < old.count; i++) {
+		if (old.entries[i].type != MIRROR_FILE || find_generation(&fresh, old.entries[i].generation))
 			continue;
-		autofree char *path = content_path(mirror, old[i].generation);
+		autofree char *path = content_path(mirror, old.entries[i].generation);
 		unlink(path);
 	}
 	pthread_mutex_unlock(&mirror->lock);
-	free(old);
+	names_clear(&old);
 	return 0;
 }
 
-/* A descriptor that the mirror keeps; -errno. */
+/* A descriptor that the mirror keeps; -ENOENT for a file that has no name here, -errno. */
 static int writable_locked(struct mirror *mirror, uint64_t generation)
 {
 	if (mirror->open_fd >= 0 && mirror->open_generation == generation)
 		return mirror->open_fd;
 	close_content_locked(mirror);
+	struct mirror_entry *entry = find_generation(&mirror->names, generation);
+	if (!entry || entry->type != MIRROR_FILE)
+		return -ENOENT;
 	autofree char *path = content_path(mirror, generation);
 	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0)
@@ -217,6 +260,9 @@ int mirror_append(struct mirror *mirror, uint64_t generation, int64_t offset, co
 		length -= (size_t)done;
 	}
 	pthread_mutex_unlock(&mirror->lock);
+	/* Its name was left out: so is what it holds. */
+	if (fd == -ENOENT)
+		return 0;
 	if (status == -EBADMSG)
 		return error_set(err, EBADMSG, "the agent sent log data for offset %lld where %lld was due",
 				 (long long)offset, (long long)st.st_size);
@@ -225,10 +271,17 @@ int mirror_append(struct mirror *mirror, uint64_t generation, int64_t offset, co
 
 int mirror_truncate(struct mirror *mirror, uint64_t generation, int64_t size, struct error *err)
 {
+	struct stat st;
 	pthread_mutex_lock(&mirror->lock);
 	int fd = writable_locked(mirror, generation);
-	int status = fd < 0 ? fd : ftruncate(fd, size) < 0 ? -errno : 0;
+	int status = fd < 0 ? fd : fstat(fd, &st) < 0 ? -errno : 0;
+	if (status == 0 && (size < 0 || size > st.st_size))
+		status = -EBADMSG;
+	if (status == 0 && ftruncate(fd, size) < 0)
+		status = -errno;
 	pthread_mutex_unlock(&mirror->lock);
+	if (fd == -ENOENT)
+		return 0;
 	return status < 0 ? error_sys(err, -status, "a log file cannot be cut in %s", mirror->directory) : 0;
 }
 
@@ -246,8 +299,8 @@ json_object *mirror_have(struct mirror *mirror)
 {
 	json_object *have = json_object_new_array();
 	pthread_mutex_lock(&mirror->lock);
-	for (size_t i = 0; i < mirror->count; i++) {
-		struct mirror_entry *entry = &mirror->entries[i];
+	for (size_t i = 0; i < mirror->names.count; i++) {
+		struct mirror_entry *entry = &mirror->names.entries[i];
 		if (entry->type != MIRROR_FILE)
 			continue;
 		fill_size(mirror, entry);
@@ -260,36 +313,27 @@ json_object *mirror_have(struct mirror *mirror)
 	return have;
 }
 
+static int copy_found(struct mirror *mirror, const struct mirror_entry *found, struct mirror_entry *entry)
+{
+	if (found)
+		*entry = *found;
+	pthread_mutex_unlock(&mirror->lock);
+	if (!found)
+		return -ENOENT;
+	fill_size(mirror, entry);
+	return 0;
+}
+
 int mirror_find(struct mirror *mirror, const char *path, struct mirror_entry *entry)
 {
-	int status = -ENOENT;
 	pthread_mutex_lock(&mirror->lock);
-	for (size_t i = 0; i < mirror->count && status < 0; i++) {
-		if (!strcmp(mirror->entries[i].path, path)) {
-			*entry = mirror->entries[i];
-			status = 0;
-		}
-	}
-	pthread_mutex_unlock(&mirror->lock);
-	if (status == 0)
-		fill_size(mirror, entry);
-	return status;
+	return copy_found(mirror, find_path(&mirror->names, path), entry);
 }
 
 int mirror_find_generation(struct mirror *mirror, uint64_t generation, struct mirror_entry *entry)
 {
-	int status = -ENOENT;
 	pthread_mutex_lock(&mirror->lock);
-	for (size_t i = 0; i < mirror->count && status < 0; i++) {
-		if (mirror->entries[i].generation == generation) {
-			*entry = mirror->entries[i];
-			status = 0;
-		}
-	}
-	pthread_mutex_unlock(&mirror->lock);
-	if (status == 0)
-		fill_size(mirror, entry);
-	return status;
+	return copy_found(mirror, find_generation(&mirror->names, generation), entry);
 }
 
 int mirror_list(struct mirror *mirror, const char *directory,
@@ -299,15 +343,15 @@ int mirror_list(struct mirror *mirror, const char *directory,
 	size_t prefix = strlen(directory);
 	int status = 0;
 	pthread_mutex_lock(&mirror->lock);
-	for (size_t i = 0; i < mirror->count && status == 0; i++) {
-		const char *name = mirror->entries[i].path;
+	for (size_t i = 0; i < mirror->names.count && status == 0; i++) {
+		const char *name = mirror->names.entries[i].path;
 		if (prefix) {
 			if (strncmp(name, directory, prefix) || name[prefix] != '/')
 				continue;
 			name += prefix + 1;
 		}
 		if (!strchr(name, '/'))
-			status = visit(context, name, &mirror->entries[i]);
+			status = visit(context, name, &mirror->names.entries[i]);
 	}
 	pthread_mutex_unlock(&mirror->lock);
 	return status;

@@ -34,7 +34,7 @@ void mirror_close(struct mirror *mirror);
 int mirror_set_names(struct mirror *mirror, json_object *names, struct error *err);
 
 /* Data that follows what is here; offset must be where it ends (-EBADMSG: the agent skipped or repeated
- * something). */
+ * something). Of a file without a name here nothing is kept. */
 int mirror_append(struct mirror *mirror, uint64_t generation, int64_t offset, const void *data, size_t length,
 		  struct error *err);
 int mirror_truncate(struct mirror *mirror, uint64_t generation, int64_t size, struct error *err);

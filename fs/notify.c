@@ -19,6 +19,8 @@ struct poll_entry {
 struct parked {
 	fuse_req_t request;
 	uint64_t serial;
+	size_t size; /* of the read: never answered with more */
+	off_t offset;
 	struct parked *next;
 };
 
@@ -58,26 +60,47 @@ static bool poll_due(struct floatfs *fs, const struct poll_entry *entry)
 	return due;
 }
 
-/* Take a whole list off, so that it can be looked at without the lock. */
-static void wake_polls(struct notify *notify)
+/* A copy of the nth poll; false past the last. fs->lock comes before notify->lock, so no look under both. */
+static bool copy_poll(struct notify *notify, size_t n, struct poll_entry *copy)
 {
 	pthread_mutex_lock(&notify->lock);
-	struct poll_entry *list = notify->polls;
-	notify->polls = NULL;
+	struct poll_entry *entry = notify->polls;
+	for (size_t i = 0; entry && i < n; i++)
+		entry = entry->next;
+	if (entry)
+		*copy = *entry;
 	pthread_mutex_unlock(&notify->lock);
-	while (list) {
-		struct poll_entry *entry = list;
-		list = entry->next;
-		if (poll_due(notify->fs, entry)) {
-			fuse_lowlevel_notify_poll(entry->pollhandle);
-			fuse_pollhandle_destroy(entry->pollhandle);
-			free(entry);
+	return entry != NULL;
+}
+
+/* Take it off the list: whoever takes it destroys it. */
+static struct poll_entry *take_poll(struct notify *notify, const void *key)
+{
+	pthread_mutex_lock(&notify->lock);
+	struct poll_entry **at = &notify->polls;
+	while (*at && (*at)->key != key)
+		at = &(*at)->next;
+	struct poll_entry *found = *at;
+	if (found)
+		*at = found->next;
+	pthread_mutex_unlock(&notify->lock);
+	return found;
+}
+
+static void wake_polls(struct notify *notify)
+{
+	struct poll_entry copy;
+	for (size_t i = 0; copy_poll(notify, i, &copy);) {
+		if (!poll_due(notify->fs, &copy)) {
+			i++;
 			continue;
 		}
-		pthread_mutex_lock(&notify->lock);
-		entry->next = notify->polls;
-		notify->polls = entry;
-		pthread_mutex_unlock(&notify->lock);
+		struct poll_entry *entry = take_poll(notify, copy.key);
+		if (!entry)
+			continue;
+		fuse_lowlevel_notify_poll(entry->pollhandle);
+		fuse_pollhandle_destroy(entry->pollhandle);
+		free(entry);
 	}
 }
 
@@ -110,8 +133,7 @@ static bool unlist(struct notify *notify, fuse_req_t request)
 	return found != NULL;
 }
 
-/* A copy of the nth parked request; false past the last. fs->lock comes before notify->lock, so no look under
- * both. */
+/* As copy_poll. */
 static bool copy_parked(struct notify *notify, size_t n, struct parked *copy)
 {
 	pthread_mutex_lock(&notify->lock);
@@ -124,6 +146,14 @@ static bool copy_parked(struct notify *notify, size_t n, struct parked *copy)
 	return entry != NULL;
 }
 
+static void answer(const struct parked *parked, const char *text)
+{
+	size_t length = strlen(text),
+	       offset = parked->offset < (off_t)length ? (size_t)parked->offset : length;
+	length -= offset;
+	fuse_reply_buf(parked->request, text + offset, length < parked->size ? length : parked->size);
+}
+
 static void wake_parked(struct notify *notify)
 {
 	struct parked parked;
@@ -132,7 +162,7 @@ static void wake_parked(struct notify *notify)
 		if (!parked_answer(notify->fs, &parked, text))
 			i++;
 		else if (unlist(notify, parked.request))
-			fuse_reply_buf(parked.request, text, strlen(text));
+			answer(&parked, text);
 	}
 }
 
@@ -212,16 +242,7 @@ void notify_wake(struct notify *notify)
 
 void notify_drop_poll(struct notify *notify, const void *key)
 {
-	struct poll_entry *found = NULL;
-	pthread_mutex_lock(&notify->lock);
-	for (struct poll_entry **at = &notify->polls; *at; at = &(*at)->next) {
-		if ((*at)->key == key) {
-			found = *at;
-			*at = found->next;
-			break;
-		}
-	}
-	pthread_mutex_unlock(&notify->lock);
+	struct poll_entry *found = take_poll(notify, key);
 	if (found) {
 		fuse_pollhandle_destroy(found->pollhandle);
 		free(found);
@@ -251,7 +272,7 @@ static void interrupted(fuse_req_t request, void *context)
 		fuse_reply_err(request, EINTR);
 }
 
-void notify_park(struct notify *notify, fuse_req_t request, uint64_t serial)
+void notify_park(struct notify *notify, fuse_req_t request, uint64_t serial, size_t size, off_t offset)
 {
 	struct parked *parked = calloc(1, sizeof(*parked));
 	if (!parked)
@@ -261,7 +282,7 @@ void notify_park(struct notify *notify, fuse_req_t request, uint64_t serial)
 	/* An interrupt from here on waits for the lock, and finds it listed. */
 	bool refuse = fuse_req_interrupted(request) || notify->stopping;
 	if (!refuse) {
-		*parked = (struct parked){ request, serial, notify->parked };
+		*parked = (struct parked){ request, serial, size, offset, notify->parked };
 		notify->parked = parked;
 	}
 	pthread_mutex_unlock(&notify->lock);

@@ -26,9 +26,9 @@ void notify_add_poll(struct notify *notify, const void *key, uint64_t serial, en
 		     uint64_t seen, struct fuse_pollhandle *pollhandle);
 void notify_drop_poll(struct notify *notify, const void *key);
 
-/* Park the request until the job has ended: then it is answered with the exit code's line. Interrupted:
+/* Park a read until the job has ended: then it is answered with its part of the exit code's line. Interrupted:
  * EINTR. */
-void notify_park(struct notify *notify, fuse_req_t request, uint64_t serial);
+void notify_park(struct notify *notify, fuse_req_t request, uint64_t serial, size_t size, off_t offset);
 
 /* What `wait` and exit_code say; "" until the job has ended. */
 void notify_exit_text(const struct record *record, char text[16]);

@@ -20,25 +20,26 @@ static const struct op_table *find_table(const char *name)
 	return NULL;
 }
 
-/* Note where the operation is, durably. A disk that takes no record is waited for: a step must never run
- * unrecorded. */
-static bool record_position(struct job *job, size_t step, bool undoing)
+bool op_save(struct job *job)
 {
 	struct error err = { 0 };
-	job_lock(job);
-	job->record.op.step = (int64_t)step;
-	job->record.op.undoing = undoing;
-	job_unlock(job);
 	for (int pause = RETRY_FIRST_MS;; pause = pause * 2 < RETRY_LAST_MS ? pause * 2 : RETRY_LAST_MS) {
 		if (job_save(job, &err) == 0)
 			return true;
 		log_error("job %s waits: %s", job->record.id, err.text);
-		job_lock(job);
-		bool go_on = fs_wait_locked(job->fs, pause);
-		job_unlock(job);
-		if (!go_on)
+		if (!fs_wait(job->fs, pause))
 			return false;
 	}
+}
+
+/* Note where the operation is, durably: a step must never run unrecorded. */
+static bool record_position(struct job *job, size_t step, bool undoing)
+{
+	job_lock(job);
+	job->record.op.step = (int64_t)step;
+	job->record.op.undoing = undoing;
+	job_unlock(job);
+	return op_save(job);
 }
 
 static bool is_stopping(struct job *job)
@@ -49,26 +50,33 @@ static bool is_stopping(struct job *job)
 	return stopping;
 }
 
-static bool was_cancelled(struct job *job)
+/* Does somebody want that this step is not taken? */
+static int check_wanted(struct job *job, const struct op_table *table, const struct op_step *step,
+			struct error *err)
 {
 	job_lock(job);
-	bool cancel = job->record.cancel;
+	bool cancelled = table->cancellable && job->record.cancel && !step->final;
+	bool aborted = table->abortable && job->record.op.abort && !step->final;
 	job_unlock(job);
-	return cancel;
+	return cancelled || aborted ? error_set(err, ECANCELED, cancelled ? "cancelled" : OP_ABORTED) : 0;
 }
 
+/* It stands in `error` too, unless it is what was asked for. */
 static void note_reason(struct job *job, const struct error *err)
 {
 	job_lock(job);
 	record_set(job->record.op.reason, err->text);
+	if (err->code != ECANCELED)
+		record_set(job->error, err->text);
 	job_unlock(job);
 }
 
 static int take_step(struct job *job, const struct op_table *table, const struct op_step *step,
 		     struct error *err)
 {
-	if (table->cancellable && was_cancelled(job))
-		return error_set(err, ECANCELED, "cancelled");
+	int status = check_wanted(job, table, step, err);
+	if (status < 0)
+		return status;
 	if (faults_take(job->fs->faults, table->name, step->name))
 		return error_set(err, EIO, "step %s.%s was made to fail by -o fault", table->name,
 				 step->name);
@@ -85,52 +93,48 @@ static int take_final_step(struct job *job, const struct op_table *table, const 
 			return 0;
 		log_info("job %s: %s.%s is tried again: %s", job->record.id, table->name, step->name,
 			 err->text);
-		job_lock(job);
-		bool go_on = fs_wait_locked(job->fs, pause);
-		job_unlock(job);
-		if (!go_on)
+		if (!fs_wait(job->fs, pause))
 			return status;
 	}
 }
 
-static void undo_steps(struct job *job, const struct op_table *table, size_t from)
+/* The job's status afterwards; NULL when the daemon is stopping: the record says where to go on. */
+static const char *undo_steps(struct job *job, const struct op_table *table, size_t from)
 {
 	for (size_t i = from + 1; i-- > 0;) {
 		if (!record_position(job, i, true))
-			return;
+			return NULL;
 		if (table->steps[i].undo)
 			table->steps[i].undo(job);
 		if (is_stopping(job))
-			return;
+			return NULL;
 	}
-	table->fail(job);
+	return table->fail(job);
 }
 
-/* Returns false when the daemon is stopping: the record says where to go on. */
-static void run_steps(struct job *job, const struct op_table *table, size_t first, bool resumed)
+/* The same. */
+static const char *run_steps(struct job *job, const struct op_table *table, size_t first, bool resumed)
 {
 	struct error err = { 0 };
 	for (size_t i = first; i < table->count; i++) {
 		const struct op_step *step = &table->steps[i];
 		if (!record_position(job, i, false) || is_stopping(job))
-			return;
+			return NULL;
 		if (resumed && i == first && step->done && step->done(job))
 			continue;
-		bool final = step->final;
 		int status =
-		    final ? take_final_step(job, table, step, &err) : take_step(job, table, step, &err);
-		if (status < 0 && is_stopping(job) && final)
-			return;
+		    step->final ? take_final_step(job, table, step, &err) : take_step(job, table, step, &err);
+		/* It may have failed for the stop itself: the next start takes it again. */
+		if (status < 0 && is_stopping(job))
+			return NULL;
 		if (status < 0) {
 			note_reason(job, &err);
-			undo_steps(job, table, i);
-			return;
+			return undo_steps(job, table, i);
 		}
 	}
-	table->finish(job);
+	return table->finish(job);
 }
 
-/* The operation is over when finish or fail cleared its name. */
 static void op_run(struct floatfs *fs, void *context)
 {
 	struct job *job = context;
@@ -138,25 +142,27 @@ static void op_run(struct floatfs *fs, void *context)
 	(void)fs;
 	job_snapshot(job, &record);
 	const struct op_table *table = find_table(record.op.name);
+	const char *status;
 	bool resumed = record.op.step >= 0;
 	size_t step = resumed ? (size_t)record.op.step : 0;
 	if (step >= table->count)
 		step = table->count - 1;
 	if (record.op.undoing)
-		undo_steps(job, table, step);
+		status = undo_steps(job, table, step);
 	else
-		run_steps(job, table, step, resumed);
+		status = run_steps(job, table, step, resumed);
 
+	/* At once: who sees the new status finds nothing under way, in the record neither. */
 	struct error err = { 0 };
 	job_lock(job);
 	job->operating = false;
-	bool stopping = job->fs->stopping;
-	if (!stopping)
+	if (status) {
 		job->record.op = (struct record_op){ 0 };
-	job_changed_locked(job, CHANGE_STATE);
+		job_set_status_locked(job, status);
+	}
 	pthread_cond_broadcast(&job->fs->wakeup);
 	job_unlock(job);
-	if (!stopping) {
+	if (status) {
 		if (job_save(job, &err) < 0)
 			log_error("job %s: %s", record.id, err.text);
 		op_settle(job);
@@ -164,23 +170,11 @@ static void op_run(struct floatfs *fs, void *context)
 	job_put(job);
 }
 
-static int spawn(struct job *job, struct error *err)
-{
-	int status = fs_spawn(job->fs, op_run, job, err);
-	if (status < 0) {
-		job_lock(job);
-		job->operating = false;
-		job_unlock(job);
-		job_put(job);
-	}
-	return status;
-}
-
 int op_begin(struct job *job, const struct op_table *table, const struct record_op *op, const char *status,
 	     struct error *err)
 {
 	job_lock(job);
-	if (job->operating || job->forgotten) {
+	if (job->operating || job->forgotten || job_has_ended(&job->record)) {
 		job_unlock(job);
 		return error_set(err, EBUSY, "job %s: another operation is under way", job->record.id);
 	}
@@ -194,18 +188,48 @@ int op_begin(struct job *job, const struct op_table *table, const struct record_
 	job_get_locked(job);
 	job_unlock(job);
 
-	int saved = job_save(job, err);
-	if (saved < 0) {
-		/* Not recorded: not begun. */
-		job_lock(job);
-		job->record.op = before.op;
-		job->operating = false;
-		job_set_status_locked(job, before.status);
-		job_unlock(job);
-		job_put(job);
-		return saved;
-	}
-	return spawn(job, err);
+	int result = job_save(job, err);
+	bool saved = result == 0;
+	if (saved)
+		result = fs_spawn(job->fs, op_run, job, err);
+	if (result == 0)
+		return 0;
+	/* Not recorded, or no thread for it: not begun. */
+	job_lock(job);
+	job->record.op = before.op;
+	job->operating = false;
+	job_set_status_locked(job, before.status);
+	job_unlock(job);
+	if (saved)
+		op_save(job);
+	job_put(job);
+	return result;
+}
+
+int op_abort(struct job *job, struct record *record, bool *frozen, struct error *err)
+{
+	job_lock(job);
+	const struct record_op *op = &job->record.op;
+	const struct op_table *table = job->operating ? find_table(op->name) : NULL;
+	const struct op_step *step =
+	    table && op->step >= 0 && op->step < (int64_t)table->count ? &table->steps[op->step] : NULL;
+	bool possible = table && table->abortable && (op->undoing || !step || !step->final);
+	*frozen = step && step->frozen && !op->undoing;
+	if (possible)
+		job->record.op.abort = 1;
+	*record = job->record;
+	job_unlock(job);
+	if (!possible)
+		return error_set(err, EOPNOTSUPP,
+				 "job %s has no migration under way that could be taken back", record->id);
+	return job_save(job, err);
+}
+
+void op_go_on(struct job *job)
+{
+	job_lock(job);
+	job->record.op.abort = 0;
+	job_unlock(job);
 }
 
 static const char *ending_status(const struct record *record)
@@ -218,23 +242,34 @@ void op_settle(struct job *job)
 	struct error err = { 0 };
 	struct record record;
 	job_lock(job);
-	bool busy = job->operating || job->forgotten || job->fs->stopping;
 	record = job->record;
-	bool resume = !busy && record.op.name[0];
+	bool nothing = job->operating || job->forgotten || job->fs->stopping || job_is_draft(&record) ||
+		       job_has_ended(&record);
+	bool resume = !nothing && find_table(record.op.name);
 	if (resume) {
 		job->operating = true;
 		job_get_locked(job);
 	}
 	job_unlock(job);
-	if (busy || job_is_draft(&record) || job_has_ended(&record))
+	if (nothing)
 		return;
 	int status = 0;
-	if (resume)
-		status = spawn(job, &err);
-	else if (record.exit_known || record.lost)
+	if (resume) {
+		status = fs_spawn(job->fs, op_run, job, &err);
+		if (status < 0) {
+			job_lock(job);
+			job->operating = false;
+			job_unlock(job);
+			job_put(job);
+		}
+	} else if (record.op.name[0]) {
+		status = error_set(&err, EBADMSG, "its record names an operation %s that there is not",
+				   record.op.name);
+	} else if (record.exit_known || record.lost) {
 		status = op_begin(job, &op_end, &(struct record_op){ 0 }, ending_status(&record), &err);
-	else if (record.cancel)
+	} else if (record.cancel) {
 		status = op_begin(job, &op_cancel, &(struct record_op){ 0 }, "Cancelling", &err);
+	}
 	if (status < 0 && status != -EBUSY)
 		log_error("job %s: %s", record.id, err.text);
 }

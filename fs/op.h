@@ -18,6 +18,8 @@ struct op_step {
 	/* Whether it is seen to be done already, asked when an operation is taken up again. NULL: just run it
 	 * again. */
 	bool (*done)(struct job *job);
+	/* The agents carry it out between themselves; theirs is the word whether it can be taken back. */
+	bool frozen;
 	/* From this step on the operation is never undone. */
 	bool final;
 };
@@ -28,11 +30,16 @@ struct op_table {
 	size_t count;
 	/* A cancel that comes in undoes it (otherwise it waits for its end). */
 	bool cancellable;
+	/* An abort (record.op.abort) that comes in before a step is taken undoes it. */
+	bool abortable;
 	/* After all steps, or after everything was undone for the reason in record.op.reason; without
-	 * fs->lock. Sets the status. */
-	void (*finish)(struct job *job);
-	void (*fail)(struct job *job);
+	 * fs->lock. They may be called again. Return the status that the job has from now on. */
+	const char *(*finish)(struct job *job);
+	const char *(*fail)(struct job *job);
 };
+
+/* The reason of what was undone because of an abort. */
+#define OP_ABORTED "aborted"
 
 extern const struct op_table op_start;   /* op_start.c */
 extern const struct op_table op_migrate; /* op_migrate.c */
@@ -46,9 +53,20 @@ extern const struct op_table op_end;     /* op_end.c */
 int op_begin(struct job *job, const struct op_table *table, const struct record_op *op, const char *status,
 	     struct error *err);
 
+/*
+ * Mark a migration as to be taken back, durably. The record is as it was then; *frozen: it is in a frozen
+ * step. -EOPNOTSUPP when there is none, or it is over but for giving back the old host. op_go_on withdraws
+ * it.
+ */
+int op_abort(struct job *job, struct record *record, bool *frozen, struct error *err);
+void op_go_on(struct job *job);
+
 /* Begin whatever is due for the job: an operation that was cut off, its end, a cancel. Never fails: says so
  * in the log. */
 void op_settle(struct job *job);
+
+/* For steps: write the record, however long the disk takes. false when the daemon is stopping. */
+bool op_save(struct job *job);
 
 /*
  * The fault switch: STEP:KIND+…, where STEP is OPERATION.STEP of a table, or one of those that agents carry

@@ -32,9 +32,9 @@ static int stop(struct job *job, struct error *err)
 static int await_exit(struct job *job, struct error *err)
 {
 	(void)err;
-	int64_t deadline = clock_now_ns() + (GRACE_MS + STOP_TIMEOUT_MS) * 1000000LL;
+	int64_t deadline = clock_monotonic_ms() + GRACE_MS + STOP_TIMEOUT_MS;
 	job_lock(job);
-	while (!job->record.exit_known && !job->record.lost && clock_now_ns() < deadline)
+	while (!job->record.exit_known && !job->record.lost && clock_monotonic_ms() < deadline)
 		if (!fs_wait_locked(job->fs, WAIT_STEP_MS))
 			break;
 	bool ended = job->record.exit_known || job->record.lost || job->fs->stopping;
@@ -46,9 +46,10 @@ static int await_exit(struct job *job, struct error *err)
 	return 0;
 }
 
-static void cancelled(struct job *job)
+static const char *cancelled(struct job *job)
 {
-	(void)job; /* op_settle goes on with the end */
+	(void)job;
+	return "Cancelling"; /* op_settle goes on with the end */
 }
 
 static const struct op_step cancel_steps[] = {
@@ -100,7 +101,7 @@ static int reclaim(struct job *job, struct error *err)
 	return 0;
 }
 
-static void finish_end(struct job *job)
+static const char *finish_end(struct job *job)
 {
 	struct record record;
 	job_snapshot(job, &record);
@@ -113,18 +114,20 @@ static void finish_end(struct job *job)
 	if (record.lost)
 		record_set(reason, record.reason);
 	else if (record.exit_signal)
-		snprintf(reason, sizeof(reason), "killed by signal %lld (%s)", (long long)record.exit_signal,
-			 sigdescr_np((int)record.exit_signal) ? sigdescr_np((int)record.exit_signal)
-							      : "unknown");
+		snprintf(
+		    reason, sizeof(reason), "killed by signal %lld (%s)%s", (long long)record.exit_signal,
+		    sigdescr_np((int)record.exit_signal) ? sigdescr_np((int)record.exit_signal) : "unknown",
+		    record.exit_note);
 	else if (record.exit_code)
-		snprintf(reason, sizeof(reason), "exit code %lld", (long long)record.exit_code);
+		snprintf(reason, sizeof(reason), "exit code %lld%s", (long long)record.exit_code,
+			 record.exit_note);
 	events_write(job, "Job ended: %s%s%s", status, reason[0] ? ", " : "", reason);
 	job_lock(job);
 	record_set(job->record.reason, reason);
 	if (!job->record.end_ns)
 		job->record.end_ns = clock_now_ns();
-	job_set_status_locked(job, status);
 	job_unlock(job);
+	return status;
 }
 
 static const struct op_step end_steps[] = {

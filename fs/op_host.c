@@ -85,6 +85,22 @@ int op_host_destroy(struct job *job, const char *host, struct error *err)
 	return host[0] ? job->fs->ops->host_destroy(job->fs->cloud, host, err) : 0;
 }
 
+bool op_host_exists(struct floatfs *fs, const char *host)
+{
+	struct cloud_host *hosts = NULL;
+	size_t count = 0;
+	struct error err = { 0 };
+	if (fs->ops->host_list(fs->cloud, &hosts, &count, &err) < 0) {
+		log_warning("hosts cannot be listed: %s", err.text);
+		return true;
+	}
+	bool found = false;
+	for (size_t i = 0; i < count; i++)
+		found |= !strcmp(hosts[i].id, host) && hosts[i].state != CLOUD_HOST_GONE;
+	free(hosts);
+	return found;
+}
+
 /*
  * A host whose name was never noted is known by its token only: it may have been made by a floatfs that was
  * killed before it could write the name down.
@@ -158,7 +174,7 @@ static int environment(struct job *job, const struct record *record, json_object
 		return status;
 	json_object *env = json_object_new_array();
 	add_text(env, format_string("PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"));
-	add_text(env, format_string("HOME=%s", record->uid == 0 ? "/root" : "/tmp"));
+	add_text(env, format_string("HOME=%s", record->root ? "/root" : "/tmp"));
 	add_text(env, format_string("FLOAT_JOB_ID=%s", record->id));
 	add_text(env, format_string("FLOAT_JOB_PATH=/float/jobs/%s", record->id));
 	add_text(env, format_string("FLOAT_LOG_PATH=%s", JOB_LOG_PATH));
@@ -182,8 +198,8 @@ int op_host_spec(struct job *job, const char *process, json_object **out, struct
 	json_set_string(spec, "id", record.id);
 	json_set_string(spec, "container", record.container);
 	json_set_string(spec, "hostname", "float-job");
-	json_set_int(spec, "uid", record.uid);
-	json_set_int(spec, "gid", record.gid);
+	json_set_int(spec, "uid", record.root ? 0 : record.uid);
+	json_set_int(spec, "gid", record.root ? 0 : record.gid);
 	json_set_string(spec, "image", serial);
 	json_set_string(spec, "work", record.work_volume);
 	json_set_string(spec, "process", process[0] ? process : NULL);
@@ -209,6 +225,7 @@ int op_host_spec(struct job *job, const char *process, json_object **out, struct
 	json_object_object_add(spec, "args", args);
 	json_set_string(spec, "log", JOB_LOG_PATH);
 	json_set_string(spec, "address", JOB_ADDRESS);
+	json_set_bool(spec, "network", job->fs->options.network);
 	json_object_object_add(spec, "tree", tree_describe_for_job(job->fs, record.id));
 	*out = take_pointer(spec);
 	return 0;

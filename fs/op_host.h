@@ -19,5 +19,8 @@ int op_host_attach(struct job *job, struct error *err);
 /* Destroy a host, with the time and the cost kept; not there is success. */
 int op_host_destroy(struct job *job, const char *host, struct error *err);
 
+/* Whether the cloud still has it; true where that cannot be told. */
+bool op_host_exists(struct floatfs *fs, const char *host);
+
 /* SPEC of agent/API.md; process may be "". Caller puts. */
 int op_host_spec(struct job *job, const char *process, json_object **spec, struct error *err);

@@ -16,7 +16,8 @@ enum {
 	DEADMAN_MS = 60000,         /* after which A undoes the frozen section by itself */
 	FREEZE_TIMEOUT_MS = 180000, /* how long its answer is waited for */
 	AGENT_TIMEOUT_MS = 60000,
-	FENCE_TRIES = 5,
+	PATIENCE_MS = 30000, /* an agent that was killed is there again in a second */
+	PAUSE_MS = 200,
 };
 
 static int plan(struct job *job, struct error *err)
@@ -63,23 +64,33 @@ static int create_process_volume(struct job *job, const struct record *record, s
 	return status;
 }
 
+/* The new host's part of the request, which may come twice. */
+static int describe_target(struct job *job, json_object **body, struct error *err)
+{
+	struct record record;
+	job_snapshot(job, &record);
+	json_object *spec = NULL;
+	int status = op_host_spec(job, record.op.process_volume, &spec, err);
+	if (status < 0)
+		return status;
+	*body = json_object_new_object();
+	json_object_object_add(*body, "spec", spec);
+	json_set_string(*body, "from", record.host);
+	return 0;
+}
+
 static int prepare(struct job *job, struct error *err)
 {
 	struct record record;
+	autojson json_object *body = NULL;
 	job_snapshot(job, &record);
 	int status = create_process_volume(job, &record, err);
 	if (status == 0)
 		status = op_host_attach(job, err);
+	if (status == 0)
+		status = describe_target(job, &body, err);
 	if (status < 0)
 		return status;
-	job_snapshot(job, &record);
-	autojson json_object *spec = NULL;
-	status = op_host_spec(job, record.op.process_volume, &spec, err);
-	if (status < 0)
-		return status;
-	autojson json_object *body = json_object_new_object();
-	json_object_object_add(body, "spec", json_object_get(spec));
-	json_set_string(body, "from", record.host);
 	return agents_call(job->fs, record.op.host, record.op.address, record.id, "prepare", body,
 			   record.epoch, NULL, AGENT_TIMEOUT_MS, NULL, err);
 }
@@ -132,24 +143,54 @@ static json_object *ask_agent(struct job *job, const char *host, const char *add
 	return state;
 }
 
-static bool runs_there(json_object *state, int64_t epoch)
+/* For a while, if it does not answer and its host is there. NULL too when the daemon is stopping. */
+static json_object *ask_agent_patiently(struct job *job, const char *host, const char *address)
+{
+	int64_t deadline = clock_monotonic_ms() + PATIENCE_MS;
+	json_object *state;
+	while (!(state = ask_agent(job, host, address)) && clock_monotonic_ms() < deadline &&
+	       op_host_exists(job->fs, host) && fs_wait(job->fs, PAUSE_MS))
+		;
+	return state;
+}
+
+/* The same with a request that may come twice. */
+static int call_patiently(struct job *job, const char *host, const char *address, const char *verb,
+			  json_object *body, struct error *err)
+{
+	int64_t deadline = clock_monotonic_ms() + PATIENCE_MS;
+	struct record record;
+	job_snapshot(job, &record);
+	for (;;) {
+		int status = agents_call(job->fs, host, address, record.id, verb, body, record.epoch, NULL,
+					 FREEZE_TIMEOUT_MS, NULL, err);
+		bool answered = err->code != ECONNREFUSED && err->code != ECONNRESET &&
+				err->code != EHOSTUNREACH && err->code != ETIMEDOUT;
+		if (status == 0 || answered || clock_monotonic_ms() > deadline ||
+		    !op_host_exists(job->fs, host) || !fs_wait(job->fs, PAUSE_MS))
+			return status;
+	}
+}
+
+/* Whether the job is there. */
+static bool runs_there(json_object *state)
 {
 	const char *name = state ? json_get_string(state, "state", "") : "";
-	return json_get_int(state, "epoch", -1) == epoch &&
-	       (!strcmp(name, "running") || !strcmp(name, "ended"));
+	return !strcmp(name, "running") || !strcmp(name, "ended");
 }
 
 /* Keep what the two agents measured, until commit shows it. */
 static void note_freeze(struct job *job, json_object *freeze, json_object *adopt, int64_t offset_ns)
 {
 	int64_t frozen = json_get_int(freeze, "freeze_ns", 0);
-	int64_t thawed = json_get_int(adopt, "thaw_ns", 0) - offset_ns;
+	int64_t thawed = json_get_int(adopt, "thaw_ns", 0);
+	thawed = thawed ? thawed - offset_ns : 0;
 	job_lock(job);
 	job->record.op.freeze_ns = frozen;
 	job->record.op.dumped_ns = json_get_int(freeze, "dumped_ns", 0);
 	job->record.op.thaw_ns = thawed;
-	if (frozen && thawed > frozen)
-		job->record.freeze_us = (thawed - frozen) / 1000;
+	job->record.op.closed = json_get_int(freeze, "closed", 0);
+	job->record.freeze_us = frozen && thawed > frozen ? (thawed - frozen) / 1000 : 0;
 	job_unlock(job);
 }
 
@@ -162,6 +203,58 @@ static int64_t clock_difference(struct job *job, const struct record *record)
 	    agents_clock_offset(job->fs, record->op.host, record->op.address, &b, &err) < 0)
 		log_info("job %s: clocks not compared: %s", record->id, err.text);
 	return b - a;
+}
+
+/*
+ * B must be known not to take the job later, before A may take it up: it is told of a higher epoch, by a request
+ * that waits for what is at work there, or, when it does not answer, it is destroyed.
+ */
+static int fence(struct job *job)
+{
+	struct record record;
+	struct error err = { 0 };
+	autojson json_object *body = NULL;
+	job_lock(job);
+	job->record.epoch++;
+	job_unlock(job);
+	if (!op_save(job))
+		return -ECANCELED;
+	job_snapshot(job, &record);
+	int status = describe_target(job, &body, &err);
+	if (status == 0)
+		status = call_patiently(job, record.op.host, record.op.address, "prepare", body, &err);
+	if (status == 0)
+		return 0;
+	if (!fs_wait(job->fs, 0))
+		return -ECANCELED;
+	log_info("job %s: host %s is destroyed to fence it: %s", record.id, record.op.host, err.text);
+	while (op_host_destroy(job, record.op.host, &err) < 0) {
+		log_error("host %s of job %s cannot be destroyed: %s", record.op.host, record.id, err.text);
+		if (!fs_wait(job->fs, PATIENCE_MS))
+			return -ECANCELED;
+	}
+	op_host_undo(job);
+	return 0;
+}
+
+/*
+ * The answer of A is lost, or says that the job did not get to B for all that A knows. Where is it? 0: on B. Else
+ * status: it is on A, or nowhere, and B will not take it any more.
+ */
+static int find_frozen(struct job *job, int64_t offset_ns, int status)
+{
+	struct record record;
+	job_snapshot(job, &record);
+	autojson json_object *here = ask_agent_patiently(job, record.host, record.address);
+	/* A takes it up by itself as long as B was not asked to. */
+	if (runs_there(here) || fence(job) < 0)
+		return status;
+	job_snapshot(job, &record);
+	autojson json_object *there = ask_agent(job, record.op.host, record.op.address);
+	if (!runs_there(there))
+		return status;
+	note_freeze(job, json_get_object(here, "freeze"), json_get_object(there, "freeze"), offset_ns);
+	return 0;
 }
 
 static int freeze(struct job *job, struct error *err)
@@ -188,17 +281,9 @@ static int freeze(struct job *job, struct error *err)
 	autofree char *request = format_string("%s-freeze", record.op.token);
 	int status = agents_call(job->fs, record.host, record.address, record.id, "float", body,
 				 record.op.granted, request, FREEZE_TIMEOUT_MS, &answer, err);
-	if (status == 0) {
-		note_freeze(job, answer, json_get_object(answer, "adopt"), offset_ns);
-		return 0;
-	}
-	/* The answer may be lost, the job moved all the same. */
-	autojson json_object *there = ask_agent(job, record.op.host, record.op.address);
-	if (!runs_there(there, record.op.granted))
-		return status;
-	autojson json_object *here = ask_agent(job, record.host, record.address);
-	note_freeze(job, here ? json_get_object(here, "freeze") : NULL, json_get_object(there, "freeze"),
-		    offset_ns);
+	if (status < 0)
+		return find_frozen(job, offset_ns, status);
+	note_freeze(job, answer, json_get_object(answer, "adopt"), offset_ns);
 	return 0;
 }
 
@@ -207,74 +292,15 @@ static bool freeze_done(struct job *job)
 	struct record record;
 	job_snapshot(job, &record);
 	autojson json_object *there = ask_agent(job, record.op.host, record.op.address);
-	if (!runs_there(there, record.op.granted))
+	if (!runs_there(there))
 		return false;
 	autojson json_object *here = ask_agent(job, record.host, record.address);
-	note_freeze(job, here ? json_get_object(here, "freeze") : NULL, json_get_object(there, "freeze"), 0);
+	note_freeze(job, json_get_object(here, "freeze"), json_get_object(there, "freeze"), 0);
 	return true;
 }
 
-/*
- * B must be known not to run it, now and later, before A may: it is told of the higher epoch, or, when it
- * does not answer, it is destroyed.
- */
-static int fence(struct job *job, struct error *err)
-{
-	struct record record;
-	job_snapshot(job, &record);
-	autojson json_object *body = json_object_new_object();
-	for (int i = 0; i < FENCE_TRIES && record.op.host[0]; i++) {
-		if (agents_call(job->fs, record.op.host, record.op.address, record.id, "release", body,
-				record.epoch, NULL, AGENT_TIMEOUT_MS, NULL, err) == 0)
-			return 0;
-		if (err->code != ETIMEDOUT && err->code != ECONNRESET)
-			break;
-	}
-	log_info("job %s: host %s is destroyed to fence it: %s", record.id, record.op.host, err->text);
-	return op_host_destroy(job, record.op.host, err);
-}
-
-static void resume_on_source(struct job *job)
-{
-	struct record record;
-	struct error err = { 0 };
-	job_lock(job);
-	job->record.epoch++;
-	job_unlock(job);
-	int status = job_save(job, &err);
-	if (status == 0)
-		status = fence(job, &err);
-	job_snapshot(job, &record);
-	if (status == 0) {
-		autojson json_object *body = json_object_new_object();
-		json_set_string(body, "process", record.op.process_volume);
-		status = agents_call(job->fs, record.host, record.address, record.id, "adopt", body,
-				     record.epoch, NULL, FREEZE_TIMEOUT_MS, NULL, &err);
-		if (status == 0) {
-			events_write(job, "Job goes on where it was, on host %s", record.host);
-			return;
-		}
-	}
-	events_write(job, "Job could not go on: %s; its process image is kept on volume %s", err.text,
-		     record.op.process_volume);
-	log_error("job %s is suspended: %s", record.id, err.text);
-	job_lock(job);
-	job->record.op.suspended = 1;
-	job_unlock(job);
-}
-
-static void undo_freeze(struct job *job)
-{
-	struct record record;
-	job_snapshot(job, &record);
-	autojson json_object *state = ask_agent(job, record.host, record.address);
-	const char *name = state ? json_get_string(state, "state", "") : "";
-	if (!strcmp(name, "running") || !strcmp(name, "ended"))
-		return;
-	resume_on_source(job);
-}
-
-static void undo_prepare(struct job *job)
+/* Nothing of it is left on B, and its volumes are free. */
+static void release_target(struct job *job)
 {
 	struct record record;
 	struct error err = { 0 };
@@ -283,6 +309,51 @@ static void undo_prepare(struct job *job)
 	if (record.op.host[0] && agents_call(job->fs, record.op.host, record.op.address, record.id, "release",
 					     body, record.epoch, NULL, AGENT_TIMEOUT_MS, NULL, &err) < 0)
 		log_info("job %s: %s", record.id, err.text);
+}
+
+static void tell_closed(struct job *job, int64_t ns, int64_t count)
+{
+	if (count > 0)
+		events_write_at(job, ns, "Closed %lld connection%s to the outside", (long long)count,
+				count == 1 ? "" : "s");
+}
+
+/* B does not have it, and will not: see find_frozen. */
+static void undo_freeze(struct job *job)
+{
+	struct record record;
+	struct error err = { 0 };
+	job_snapshot(job, &record);
+	autojson json_object *state = ask_agent_patiently(job, record.host, record.address);
+	/* What it says of an earlier move was told then. */
+	if (json_get_int(state, "epoch", -1) == record.op.granted)
+		tell_closed(job, 0, json_get_int(json_get_object(state, "freeze"), "closed", 0));
+	if (runs_there(state))
+		return;
+	release_target(job);
+	autojson json_object *body = json_object_new_object();
+	json_set_string(body, "process", record.op.process_volume);
+	if (call_patiently(job, record.host, record.address, "adopt", body, &err) == 0) {
+		events_write(job, "Job goes on where it was, on host %s", record.host);
+		return;
+	}
+	/* When floatfs is stopping, the next start tries it again. */
+	job_lock(job);
+	bool stopping = job->fs->stopping;
+	job->record.op.suspended = !stopping;
+	job_unlock(job);
+	if (stopping)
+		return;
+	events_write(job, "Job could not go on: %s; its process image is kept on volume %s", err.text,
+		     record.op.process_volume);
+	log_error("job %s is suspended: %s", record.id, err.text);
+}
+
+static void undo_prepare(struct job *job)
+{
+	struct record record;
+	job_snapshot(job, &record);
+	release_target(job);
 	detach(job, record.work_volume, record.op.host);
 	for (int64_t i = 0; i < record.volume_count; i++)
 		detach(job, record.volumes[i].id, record.op.host);
@@ -329,6 +400,7 @@ static int report(struct job *job, struct error *err)
 	follow_restart(job);
 	events_format_duration(record.op.dumped_ns - record.op.freeze_ns, took, sizeof(took));
 	events_write_at(job, record.op.freeze_ns, "Ready to checkpoint host %s", record.op.host);
+	tell_closed(job, record.op.freeze_ns, record.op.closed);
 	events_write_at(job, record.op.dumped_ns, "Checkpointed host %s, result: &{map[%s:]}, duration %s",
 			record.op.host, record.container, took);
 	events_write_at(job, record.op.dumped_ns, "Got 1 containers on host %s", record.host);
@@ -364,26 +436,37 @@ static int reclaim(struct job *job, struct error *err)
 	return 0;
 }
 
-static void finish(struct job *job)
+static const char *finish(struct job *job)
 {
-	job_lock(job);
-	job_set_status_locked(job, job->record.cancel ? "Cancelling" : "Executing");
-	job_unlock(job);
+	struct record record;
+	job_snapshot(job, &record);
+	return record.cancel ? "Cancelling" : "Executing";
 }
 
-static void fail(struct job *job)
+static const char *fail(struct job *job)
 {
 	struct record record;
 	job_snapshot(job, &record);
 	bool suspended = record.op.suspended;
-	events_write(job, "Migration to instance type %s failed: %s; the job %s", record.op.type,
-		     record.op.reason, suspended ? "is suspended" : "goes on where it was");
+	const char *now = suspended ? "is suspended" : "goes on where it was";
+	bool aborted = !strcmp(record.op.reason, OP_ABORTED);
+	if (aborted)
+		events_write(job, "Migration aborted; the job %s", now);
+	else
+		events_write(job, "Migration to instance type %s failed: %s; the job %s", record.op.type,
+			     record.op.reason, now);
 	job_lock(job);
-	record_set(job->record.reason, record.op.reason);
-	job_set_status_locked(job, suspended ? "Suspended" : record.cancel ? "Cancelling" : "Executing");
+	if (!aborted)
+		record_set(job->record.reason, record.op.reason);
+	/* Its image goes with the job from here on, not with the move. */
+	if (suspended)
+		record_set(job->record.process_volume, record.op.process_volume);
 	job_unlock(job);
-	if (!suspended)
+	if (suspended)
+		follow_stop(job);
+	else
 		follow_restart(job);
+	return suspended ? "Suspended" : record.cancel ? "Cancelling" : "Executing";
 }
 
 static const struct op_step steps[] = {
@@ -391,7 +474,7 @@ static const struct op_step steps[] = {
 	{ .name = "host", .run = new_host, .undo = op_host_undo },
 	{ .name = "prepare", .run = prepare, .undo = undo_prepare },
 	{ .name = "grant", .run = grant },
-	{ .name = "freeze", .run = freeze, .undo = undo_freeze, .done = freeze_done },
+	{ .name = "freeze", .run = freeze, .undo = undo_freeze, .done = freeze_done, .frozen = true },
 	{ .name = "commit", .run = commit, .final = true },
 	{ .name = "report", .run = report, .final = true },
 	{ .name = "reclaim", .run = reclaim, .final = true },
@@ -401,6 +484,7 @@ const struct op_table op_migrate = {
 	.name = "migrate",
 	.steps = steps,
 	.count = array_length(steps),
+	.abortable = true,
 	.finish = finish,
 	.fail = fail,
 };

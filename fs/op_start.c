@@ -156,24 +156,34 @@ static void undo_launch(struct job *job)
 		log_info("job %s: %s", record.id, err.text);
 }
 
-static void finish(struct job *job)
+/* The record names the host as the job's: from here on nothing takes it for one to be given back. */
+static int commit(struct job *job, struct error *err)
 {
+	(void)err;
 	job_lock(job);
-	record_set(job->record.host, job->record.op.host);
-	record_set(job->record.address, job->record.op.address);
-	record_set(job->record.instance, job->record.op.type);
-	record_set(job->record.market, job->record.op.market);
-	job->record.host_serial = job->record.op.host_serial;
-	job->record.host_since_ns = job->record.op.host_since_ns;
-	job->record.op.host[0] = '\0';
-	job_set_status_locked(job, job->record.cancel ? "Cancelling" : "Executing");
-	struct record record = job->record;
+	if (job->record.op.host[0]) {
+		record_set(job->record.host, job->record.op.host);
+		record_set(job->record.address, job->record.op.address);
+		record_set(job->record.instance, job->record.op.type);
+		record_set(job->record.market, job->record.op.market);
+		job->record.host_serial = job->record.op.host_serial;
+		job->record.host_since_ns = job->record.op.host_since_ns;
+		job->record.op.host[0] = '\0';
+	}
 	job_unlock(job);
-	events_write(job, "Job started on host %s, container %s", record.host, record.container);
-	follow_start(job);
+	return 0;
 }
 
-static void fail(struct job *job)
+static const char *finish(struct job *job)
+{
+	struct record record;
+	job_snapshot(job, &record);
+	events_write(job, "Job started on host %s, container %s", record.host, record.container);
+	follow_start(job);
+	return record.cancel ? "Cancelling" : "Executing";
+}
+
+static const char *fail(struct job *job)
 {
 	struct record record;
 	job_snapshot(job, &record);
@@ -184,8 +194,8 @@ static void fail(struct job *job)
 	job_lock(job);
 	record_set(job->record.reason, record.cancel ? "cancelled" : record.op.reason);
 	job->record.end_ns = clock_now_ns();
-	job_set_status_locked(job, record.cancel ? "Cancelled" : "FailToExecute");
 	job_unlock(job);
+	return record.cancel ? "Cancelled" : "FailToExecute";
 }
 
 static const struct op_step steps[] = {
@@ -193,6 +203,7 @@ static const struct op_step steps[] = {
 	{ .name = "host", .run = new_host, .undo = op_host_undo },
 	{ .name = "prepare", .run = prepare },
 	{ .name = "launch", .run = launch, .undo = undo_launch },
+	{ .name = "commit", .run = commit, .final = true },
 };
 
 const struct op_table op_start = {

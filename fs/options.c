@@ -23,8 +23,10 @@ static const struct fuse_opt option_table[] = {
 	OPTION("state=%s", state),
 	OPTION("machine=%s", machine),
 	OPTION("agent=%s", agent),
+	OPTION("network=%s", network_word),
 	OPTION("fault=%s", faults),
 	OPTION("private", private_mount),
+	OPTION("root_jobs", root_jobs),
 	OPTION("-f", foreground),
 	OPTION("-d", debug),
 	OPTION("debug", debug),
@@ -121,6 +123,9 @@ int options_parse(struct options *options, int argc, char **argv, struct error *
 	if (!cloud_find(options->cloud))
 		return error_set(err, EINVAL, "there is no cloud named %s: cloud= takes one of: %s",
 				 options->cloud, cloud_names());
+	options->network = !options->network_word || !strcmp(options->network_word, "on");
+	if (!options->network && strcmp(options->network_word, "off"))
+		return error_set(err, EINVAL, "network=%s: it is on or off", options->network_word);
 	status = make_absolute(&options->state, err);
 	if (status == 0)
 		status = make_absolute(&options->mountpoint, err);
@@ -138,6 +143,7 @@ void options_free(struct options *options)
 	free(options->cloud);
 	free(options->machine);
 	free(options->agent);
+	free(options->network_word);
 	free(options->faults);
 }
 
@@ -152,7 +158,9 @@ void options_print_help(void)
 	       "  -o state=DIR     records, logs and volumes (default: /var/lib/float)\n"
 	       "  -o machine=FILE  the machine image (default: found beside the program)\n"
 	       "  -o agent=FILE    the agent's layer over the machine image (likewise)\n"
+	       "  -o network=off   jobs reach nothing but themselves (default: what the machine reaches)\n"
 	       "  -o private       only the user who mounted may use the mount\n"
+	       "  -o root_jobs     jobs of every user may ask to be root in their containers\n"
 	       "  -o fault=STEP:KIND  make a named step fail once, for tests; + separates several\n\n"
 	       "See floatfs(1), and README in the mount.\n",
 	       cloud_names());

@@ -30,6 +30,7 @@ static const struct field record_fields[] = {
 	FIELD_TEXT(record, id),
 	FIELD_NUMBER(record, uid),
 	FIELD_NUMBER(record, gid),
+	FIELD_NUMBER(record, root),
 	FIELD_TEXT(record, user),
 	FIELD_TEXT(record, status),
 	FIELD_TEXT(record, name),
@@ -46,6 +47,7 @@ static const struct field record_fields[] = {
 	FIELD_TEXT(record, target),
 	FIELD_TEXT(record, policy_market),
 	FIELD_TEXT(record, work_volume),
+	FIELD_TEXT(record, process_volume),
 	FIELD_NUMBER(record, epoch),
 	FIELD_NUMBER(record, submit_ns),
 	FIELD_NUMBER(record, start_ns),
@@ -53,6 +55,7 @@ static const struct field record_fields[] = {
 	FIELD_NUMBER(record, exit_known),
 	FIELD_NUMBER(record, exit_code),
 	FIELD_NUMBER(record, exit_signal),
+	FIELD_TEXT(record, exit_note),
 	FIELD_NUMBER(record, cancel),
 	FIELD_NUMBER(record, lost),
 	FIELD_NUMBER(record, freeze_us),
@@ -79,10 +82,12 @@ static const struct field op_fields[] = {
 	FIELD_TEXT(record_op, reason),
 	FIELD_NUMBER(record_op, granted),
 	FIELD_NUMBER(record_op, committed),
+	FIELD_NUMBER(record_op, abort),
 	FIELD_NUMBER(record_op, suspended),
 	FIELD_NUMBER(record_op, freeze_ns),
 	FIELD_NUMBER(record_op, dumped_ns),
 	FIELD_NUMBER(record_op, thaw_ns),
+	FIELD_NUMBER(record_op, closed),
 };
 
 static const struct field volume_fields[] = {

@@ -35,8 +35,10 @@ struct record_op {
 	char process_volume[64];
 	int64_t granted;   /* the epoch of the frozen section; 0: none yet */
 	int64_t committed; /* the new host is the job's: `host` is the old one */
+	int64_t abort;     /* a user wants it taken back */
 	int64_t suspended; /* neither host could take it: the process volume is kept */
 	int64_t freeze_ns, dumped_ns, thaw_ns;
+	int64_t closed;   /* connections to the outside that the frozen section cost the job */
 	char reason[512]; /* why it is being undone */
 };
 
@@ -45,6 +47,7 @@ struct record {
 	int64_t serial;
 	char id[JOB_ID_SIZE];
 	int64_t uid, gid;
+	int64_t root; /* root in its container, whoever owns it */
 	char user[64];
 	char status[24]; /* one of float-cli's state names; Draft before start */
 	char name[128];
@@ -61,14 +64,16 @@ struct record {
 	char target[128]; /* the last accepted write to migrate, as it was written */
 	char policy_market[16];
 	char work_volume[64];
+	char process_volume[64]; /* the process image of a suspended job */
 	struct record_volume volumes[RECORD_VOLUMES];
 	int64_t volume_count;
 	int64_t epoch;
 	int64_t submit_ns, start_ns, end_ns;
 	int64_t exit_known, exit_code, exit_signal;
-	int64_t cancel;    /* a cancel was accepted */
-	int64_t lost;      /* its host is gone, for the reason in `reason` */
-	int64_t freeze_us; /* of the last migration */
+	char exit_note[256]; /* what limit it ran into, as words that follow a comma; or "" */
+	int64_t cancel;      /* a cancel was accepted */
+	int64_t lost;        /* its host is gone, for the reason in `reason` */
+	int64_t freeze_us;   /* of the last migration */
 	int64_t migrations;
 	int64_t memory_bytes;
 	int64_t cost_microusd; /* of the hosts given back */

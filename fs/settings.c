@@ -9,6 +9,7 @@
 
 #include "lib/cleanup.h"
 #include "lib/file.h"
+#include "lib/utf8.h"
 
 const char *const settings_names[] = { "name", "image",   "instance", "script", "args",
 				       "env",  "volumes", "tags",     "policy", NULL };
@@ -40,9 +41,10 @@ static int read_setting(struct job *job, const char *name, char **text, struct e
 	int status = file_read(path, SETTING_LIMIT, text, &length);
 	if (status < 0)
 		return error_sys(err, -status, "the setting %s cannot be read", name);
-	if (strlen(*text) != length) {
+	if (strlen(*text) != length || !utf8_valid(*text)) {
 		free(take_pointer(*text));
-		return error_set(err, EINVAL, "the setting %s holds a NUL byte: write text", name);
+		return error_set(err, EINVAL, "the setting %s holds bytes that are no text: write UTF-8",
+				 name);
 	}
 	return 0;
 }

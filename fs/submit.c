@@ -118,19 +118,39 @@ static int check_volumes(struct submission *submission, struct error *err)
 	return 0;
 }
 
+/* `user root`: root's jobs are anyway. */
+static int allow_root(struct submission *submission, const char *user, struct error *err)
+{
+	if (strcmp(user, "root"))
+		return error_set(err, EINVAL,
+				 "policy user %.40s: write user root, or leave it out to be yourself", user);
+	if (submission->record.uid != 0 && !submission->job->fs->options.root_jobs)
+		return error_set(err, EACCES,
+				 "policy user root: only root's own jobs are root in their containers here "
+				 "(floatfs -o root_jobs allows others)");
+	submission->record.root = 1;
+	return 0;
+}
+
 static int check_policy(struct submission *submission, struct error *err)
 {
 	autolines char **lines = NULL;
 	size_t count;
 	submission->market = CLOUD_SPOT;
+	submission->record.root = submission->record.uid == 0;
 	int status = settings_read_lines(submission->job, "policy", &lines, &count, err);
 	for (size_t i = 0; status == 0 && i < count; i++) {
 		char *value = lines[i] + strcspn(lines[i], " ");
 		if (*value)
 			*value++ = '\0';
-		if (strcmp(lines[i], "vmPolicy"))
-			return error_set(err, EINVAL, "policy %.40s: only vmPolicy is known", lines[i]);
-		status = spec_parse_vm_policy(value + strspn(value, " "), &submission->market, err);
+		value += strspn(value, " ");
+		if (!strcmp(lines[i], "vmPolicy"))
+			status = spec_parse_vm_policy(value, &submission->market, err);
+		else if (!strcmp(lines[i], "user"))
+			status = allow_root(submission, value, err);
+		else
+			status = error_set(err, EINVAL, "policy %.40s: only vmPolicy and user are known",
+					   lines[i]);
 	}
 	record_set(submission->record.policy_market, cloud_market_name(submission->market));
 	return status;
@@ -172,7 +192,7 @@ static int check_all(struct submission *submission, struct error *err)
 	return first ? error_set(err, -first, "%s", text) : 0;
 }
 
-int submit_job(struct job *job, struct error *err)
+static int submit(struct job *job, struct error *err)
 {
 	struct submission submission = { .job = job };
 	job_snapshot(job, &submission.record);
@@ -206,4 +226,13 @@ int submit_job(struct job *job, struct error *err)
 		return status;
 	}
 	return 0;
+}
+
+int submit_job(struct job *job, struct error *err)
+{
+	/* What is checked is what is started. */
+	pthread_mutex_lock(&job->settings_lock);
+	int status = submit(job, err);
+	pthread_mutex_unlock(&job->settings_lock);
+	return status;
 }

@@ -63,9 +63,11 @@ static int find_node(struct job *job, const char *name, struct node *node)
 				  : tree_lookup(job->fs, &own, name, node);
 	if (status < 0)
 		return status;
-	/* Whatever it asks for, it gets its own cut of the tree. */
+	/* Whatever it asks for, it gets its own cut of the tree, and of another job nothing. */
 	const struct tree_entry *entry = tree_entry(node->kind);
-	return entry && entry->in_job ? 0 : -EACCES;
+	if (!entry || !entry->in_job || (entry->parent == TREE_JOB && node->serial != job->serial))
+		return -EACCES;
+	return 0;
 }
 
 static int read_text(struct job *job, const struct node *node, json_object *answer)
@@ -101,7 +103,7 @@ static int answer_node(struct job *job, const struct node *node, json_object *as
 	const struct tree_entry *entry = tree_entry(node->kind);
 	const char *op = json_get_string(ask, "op", "");
 	if (!strcmp(op, "write") && entry->how == HOW_CONTROL) {
-		/* The agent says which user of the container asks; only the job's own and root may. */
+		/* Which user of the container may was checked there, when the file was opened. */
 		struct caller caller = { .uid = (uid_t)json_get_int(ask, "uid", 65534) };
 		const char *data = json_get_string(ask, "data", "");
 		json_object *text = NULL;

@@ -183,10 +183,12 @@ static int list_dynamic(struct floatfs *fs, const struct node *directory, struct
 	if (directory->kind == TREE_JOBS)
 		return list_jobs(fs, list);
 	if (directory->kind == TREE_HOSTS) {
-		struct host_view host;
-		for (size_t i = 0; status == 0 && values_get_host(fs, i, &host) == 0; i++) {
-			struct node node = { .kind = TREE_HOST, .serial = host.serial };
-			status = list->visit(list->context, host.id, &node);
+		autofree struct host_view *hosts = NULL;
+		size_t count;
+		values_list_hosts(fs, &hosts, &count);
+		for (size_t i = 0; i < count && status == 0; i++) {
+			struct node node = { .kind = TREE_HOST, .serial = hosts[i].serial };
+			status = list->visit(list->context, hosts[i].id, &node);
 		}
 	}
 	if (directory->kind == TREE_IMAGES) {

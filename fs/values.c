@@ -262,39 +262,75 @@ static void view_host(const struct record *record, bool other, struct host_view 
 	host->status = !other ? "running" : op->committed ? "leaving" : "new";
 }
 
-int values_get_host(struct floatfs *fs, size_t n, struct host_view *host)
+/* Calls visit with each host until it returns true; fs->lock is held. */
+static int each_host(struct floatfs *fs, bool (*visit)(void *context, const struct host_view *host),
+		     void *context)
 {
-	int status = -ENOENT;
+	bool found = false;
 	pthread_mutex_lock(&fs->lock);
-	for (size_t i = 0; i < fs->job_count && status < 0; i++) {
+	for (size_t i = 0; i < fs->job_count && !found; i++) {
 		const struct record *record = &fs->jobs[i]->record;
-		for (int other = 0; other < 2 && status < 0; other++) {
+		for (int other = 0; other < 2 && !found; other++) {
+			struct host_view host;
 			if (!(other ? record->op.host : record->host)[0])
 				continue;
-			if (n-- == 0) {
-				view_host(record, other, host);
-				status = 0;
-			}
+			view_host(record, other, &host);
+			found = visit(context, &host);
 		}
 	}
 	pthread_mutex_unlock(&fs->lock);
-	return status;
+	return found ? 0 : -ENOENT;
+}
+
+struct host_search {
+	const char *id; /* or NULL: by serial */
+	uint64_t serial;
+	struct host_view *host;
+};
+
+static bool match_host(void *context, const struct host_view *host)
+{
+	const struct host_search *search = context;
+	if (search->id ? strcmp(host->id, search->id) != 0 : host->serial != search->serial)
+		return false;
+	*search->host = *host;
+	return true;
 }
 
 int values_find_host(struct floatfs *fs, const char *id, struct host_view *host)
 {
-	for (size_t i = 0; values_get_host(fs, i, host) == 0; i++)
-		if (!strcmp(host->id, id))
-			return 0;
-	return -ENOENT;
+	return each_host(fs, match_host, &(struct host_search){ .id = id, .host = host });
 }
 
 int values_find_host_serial(struct floatfs *fs, uint64_t serial, struct host_view *host)
 {
-	for (size_t i = 0; values_get_host(fs, i, host) == 0; i++)
-		if (host->serial == serial)
-			return 0;
-	return -ENOENT;
+	return each_host(fs, match_host, &(struct host_search){ .serial = serial, .host = host });
+}
+
+struct host_list {
+	struct host_view *hosts;
+	size_t count, room;
+};
+
+static bool add_host(void *context, const struct host_view *host)
+{
+	struct host_list *list = context;
+	if (list->count == list->room) {
+		list->room = list->room ? list->room * 2 : 16;
+		list->hosts = reallocarray(list->hosts, list->room, sizeof(*host));
+		if (!list->hosts)
+			abort();
+	}
+	list->hosts[list->count++] = *host;
+	return false;
+}
+
+void values_list_hosts(struct floatfs *fs, struct host_view **hosts, size_t *count)
+{
+	struct host_list list = { 0 };
+	each_host(fs, add_host, &list);
+	*hosts = list.hosts;
+	*count = list.count;
 }
 
 #define SHOW_HOST(name, format, member)                                                                      \

@@ -22,8 +22,8 @@ struct host_view {
 	const char *status;
 };
 
-/* The nth; -ENOENT past the last. */
-int values_get_host(struct floatfs *fs, size_t n, struct host_view *host);
+/* All of them; caller frees. */
+void values_list_hosts(struct floatfs *fs, struct host_view **hosts, size_t *count);
 int values_find_host(struct floatfs *fs, const char *id, struct host_view *host);
 int values_find_host_serial(struct floatfs *fs, uint64_t serial, struct host_view *host);
 

@@ -5,6 +5,7 @@
 
 #include "lib/cleanup.h"
 #include "lib/file.h"
+#include "lib/utf8.h"
 
 enum { JSON_DEPTH = 32, JSON_FILE_LIMIT = 64 << 20 };
 
@@ -103,12 +104,18 @@ json_object *json_get_array(json_object *object, const char *key)
 	return get_typed(object, key, json_type_array);
 }
 
+/* Sentences hold what users wrote, and may have been cut within a character: what is written must be readable. */
 void json_set_string(json_object *object, const char *key, const char *value)
 {
-	if (value)
-		json_object_object_add(object, key, json_object_new_string(value));
-	else
+	if (!value) {
 		json_object_object_del(object, key);
+	} else if (utf8_valid(value)) {
+		json_object_object_add(object, key, json_object_new_string(value));
+	} else {
+		autofree char *repaired = format_string("%s", value);
+		utf8_repair(repaired);
+		json_object_object_add(object, key, json_object_new_string(repaired));
+	}
 }
 
 void json_set_int(json_object *object, const char *key, int64_t value)

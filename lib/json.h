@@ -27,6 +27,7 @@ bool json_get_bool(json_object *object, const char *key, bool fallback);
 json_object *json_get_object(json_object *object, const char *key);
 json_object *json_get_array(json_object *object, const char *key);
 
-void json_set_string(json_object *object, const char *key, const char *value); /* NULL removes the key */
+/* NULL removes the key; bytes that are no UTF-8 become `?`. */
+void json_set_string(json_object *object, const char *key, const char *value);
 void json_set_int(json_object *object, const char *key, int64_t value);
 void json_set_bool(json_object *object, const char *key, bool value);

@@ -39,6 +39,10 @@ void log_write(enum log_level level, const char *format, ...)
 		used += (size_t)wanted;
 	if (used > sizeof(line) - 2)
 		used = sizeof(line) - 2;
+	/* A message is one line, whatever a sentence in it holds. */
+	for (size_t i = 0; i < used; i++)
+		if (line[i] == '\n')
+			line[i] = ' ';
 	line[used++] = '\n';
 	/* Nowhere is left to say that the log cannot be written. */
 	if (write(STDERR_FILENO, line, used) < 0)

@@ -204,6 +204,9 @@ static int host_main(json_object *config, int go, struct error *err)
 	status = net_up("lo", NULL, err);
 	if (status == 0)
 		status = net_up("eth0", json_get_string(config, "address", ""), err);
+	const char *gateway = json_get_string(config, "gateway", NULL);
+	if (status == 0 && gateway)
+		status = net_default_route(gateway, err);
 	if (status == 0)
 		status = drop_capabilities(err);
 	if (status < 0)

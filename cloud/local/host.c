@@ -1,5 +1,6 @@
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -11,6 +12,7 @@
 
 #include "cloud/local/local.h"
 #include "cloud/local/net.h"
+#include "cloud/local/outlet.h"
 #include "lib/cleanup.h"
 #include "lib/file.h"
 #include "lib/json.h"
@@ -129,6 +131,12 @@ static int write_root(struct cloud *cloud, const struct local_host *host, json_o
 		    json_object_to_file_ext(path, files[i].content, JSON_C_TO_STRING_PLAIN) < 0)
 			return error_set(err, EIO, "cannot write %s", path);
 	}
+	autofree char *path = host_path(cloud, host, "upper/etc/resolv.conf");
+	autofree char *resolver = cloud->network ? outlet_resolver() : NULL;
+	autoclose int fd = resolver ? open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644) : -1;
+	if (resolver &&
+	    (fd < 0 || file_write_all(fd, resolver, strlen(resolver)) < 0 || fchmod(fd, 0644) < 0))
+		return error_sys(err, errno, "cannot write %s", path);
 	return 0;
 }
 
@@ -144,6 +152,7 @@ static int write_boot(struct cloud *cloud, const struct local_host *host, int ma
 	json_set_string(boot, "agent", agent_device);
 	json_set_string(boot, "interface", interface);
 	json_set_string(boot, "address", host->is.address);
+	json_set_string(boot, "gateway", cloud->network ? LOCAL_GATEWAY : NULL);
 	json_object_object_add(boot, "cgroups", host_cgroup_describe(cloud->cgroups, group));
 	autofree char *monitor = host_cgroup_monitor(cloud->cgroups, cloud->group);
 	json_set_string(boot, "monitor_cgroup", monitor);
@@ -176,6 +185,7 @@ static int make_host(struct cloud *cloud, struct local_host *host, const struct 
 		status = write_boot(cloud, host, machine, agent, err);
 	if (status < 0)
 		return status;
+	local_start_outlet(cloud);
 	autofree char *directory = host_path(cloud, host, "");
 	directory[strlen(directory) - 1] = '\0';
 	const char *const argv[] = { cloud->boot_program, directory, NULL };

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "cloud/local/net.h"
+#include "cloud/local/outlet.h"
 #include "cloud/providers.h"
 #include "cloud/types.h"
 #include "lib/cleanup.h"
@@ -34,12 +35,15 @@ static void free_cloud(struct cloud *cloud)
 	cgroups_close(cloud->cgroups);
 	if (cloud->lock_fd >= 0)
 		close(cloud->lock_fd);
+	if (cloud->machine_network >= 0)
+		close(cloud->machine_network);
 	free(cloud->state);
 	free(cloud->machine_image);
 	free(cloud->agent_layer);
 	free(cloud->boot_program);
 	pthread_cond_destroy(&cloud->changed);
 	pthread_mutex_destroy(&cloud->lock);
+	pthread_mutex_destroy(&cloud->outlet_lock);
 	free(cloud);
 }
 
@@ -136,6 +140,33 @@ static bool remove_dead_hosts(struct cloud *cloud)
 	return any_lives;
 }
 
+/* It is asked for with each host: it may have been killed since the last one. */
+void local_start_outlet(struct cloud *cloud)
+{
+	if (!cloud->network)
+		return;
+	autofree char *path = format_string("%s/outlet", cloud->state);
+	autofree char *group = host_cgroup_monitor(cloud->cgroups, cloud->group);
+	struct outlet outlet = { .path = path, .machine = cloud->machine_network, .own_group = group };
+	struct error err = { 0 };
+	pthread_mutex_lock(&cloud->outlet_lock);
+	bool failed = outlet_start(&outlet, &err) < 0;
+	if (failed && !cloud->outlet_failed)
+		log_warning(
+		    "jobs do not reach what the machine reaches: %s; if they need not, say -o network=off",
+		    err.text);
+	cloud->outlet_failed = failed;
+	pthread_mutex_unlock(&cloud->outlet_lock);
+}
+
+static void stop_outlet(struct cloud *cloud)
+{
+	autofree char *path = format_string("%s/outlet", cloud->state);
+	struct error err = { 0 };
+	if (outlet_stop(path, &err) < 0)
+		log_warning("%s", err.text);
+}
+
 static int find_everything(struct cloud *cloud, struct error *err)
 {
 	int status = local_find_hosts(cloud, err);
@@ -147,7 +178,10 @@ static int find_everything(struct cloud *cloud, struct error *err)
 		status = local_find_volumes(cloud, err);
 	if (status < 0)
 		return status;
-	remove_dead_hosts(cloud);
+	if (remove_dead_hosts(cloud) && cloud->network)
+		local_start_outlet(cloud);
+	else
+		stop_outlet(cloud);
 	return local_find_loops(cloud, err);
 }
 
@@ -158,7 +192,10 @@ static int local_open(const struct cloud_config *config, struct cloud **out, str
 		return error_set(err, ENOMEM, "out of memory");
 	pthread_mutex_init(&cloud->lock, NULL);
 	pthread_cond_init(&cloud->changed, NULL);
+	pthread_mutex_init(&cloud->outlet_lock, NULL);
 	cloud->lock_fd = -1;
+	cloud->network = config->network;
+	cloud->machine_network = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
 	const struct {
 		const char *path;
 		char **absolute;
@@ -169,6 +206,8 @@ static int local_open(const struct cloud_config *config, struct cloud **out, str
 		{ config->agent_layer, &cloud->agent_layer, "run make image" },
 	};
 	int status = 0;
+	if (cloud->machine_network < 0)
+		status = error_sys(err, errno, "cannot open /proc/self/ns/net");
 	for (size_t i = 0; status == 0 && i < array_length(paths); i++) {
 		*paths[i].absolute = realpath(paths[i].path, NULL);
 		if (!*paths[i].absolute)
@@ -199,6 +238,7 @@ static void local_close(struct cloud *cloud)
 			if (volume->loop >= 0 && local_release_loop(cloud, volume->loop) < 0)
 				log_warning("volume %s is still in use, its loop device stays",
 					    volume->is.id);
+		stop_outlet(cloud);
 		if (net_remove(NET_BRIDGE, &err) < 0)
 			log_warning("%s", err.text);
 		if (host_cgroup_remove(cloud->cgroups, cloud->group) < 0)

@@ -5,6 +5,7 @@
  *
  * On disk, below the state directory:
  *   id                     8 hex digits: names this installation in control groups and loop devices
+ *   outlet                 what slirp4netns prints, locked by it (outlet.h)
  *   lock                   held by the one floatfs that uses the directory
  *   hosts/HOST/host.json   who it is: written durably before anything is made
  *     boot.json            for float-local-boot; running.json: processes, written by it; lock: held while it
@@ -56,7 +57,11 @@ struct cloud {
 	char id[9];
 	char group[24]; /* float-ID: the control group above the hosts' */
 	int lock_fd;
-	uint32_t last_address; /* the newest host's, host byte order: freed ones are taken again last */
+	bool network;                /* hosts get a way out */
+	int machine_network;         /* the namespace that floatfs came from */
+	pthread_mutex_t outlet_lock; /* held while the outlet is started; taken without `lock` */
+	bool outlet_failed;          /* it was said */
+	uint32_t last_address;       /* the newest host's, host byte order: freed ones are taken again last */
 	struct cgroups *cgroups;
 	struct local_host *hosts;
 	struct local_volume *volumes;
@@ -70,6 +75,9 @@ int local_host_destroy(struct cloud *cloud, const char *id, struct error *err);
 struct local_host *local_find_host_locked(struct cloud *cloud, const char *id);
 bool local_host_lives(const struct local_host *host);
 void local_host_free(struct local_host *host);
+
+/* local.c: hosts get a way out, if they can. */
+void local_start_outlet(struct cloud *cloud);
 
 /* find.c: what an earlier process left. Before any other thread; hosts that live are in cloud->hosts
  * afterwards. */

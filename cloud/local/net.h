@@ -1,6 +1,6 @@
 /*
- * The network of the local provider: a bridge in floatfs's own namespace, and a veth pair for each host. By
- * rtnetlink and ioctl, in the network namespace of the calling thread. Any thread may call these.
+ * The network of the local provider: a bridge in floatfs's own namespace, and a veth pair for each host. In
+ * the network namespace of the calling thread. Any thread may call these.
  */
 #pragma once
 
@@ -22,3 +22,6 @@ int net_remove(const char *name, struct error *err);
 
 /* Switch an interface on, with an IPv4 address unless it is NULL. */
 int net_up(const char *name, const char *address, struct error *err);
+
+/* What is not on the bridge's network goes there. */
+int net_default_route(const char *gateway, struct error *err);

@@ -93,7 +93,7 @@ set
 set
 set
 /dev/null
-1" "$(sed 's/^[0-9]*$/&/' "$dir/output")" "what the job sees"
+2" "$(sed 's/^[0-9]*$/&/' "$dir/output")" "what the job sees"
 	(($(<"$dir/stderr.autosave") < 10)) || fail "the job sees processes that are not its own"
 }
 

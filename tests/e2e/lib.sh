@@ -6,6 +6,7 @@
 
 SHIM=$B/float
 top=${top:?}
+daemon_by=()
 
 # ---- directories and the daemon
 
@@ -30,8 +31,8 @@ daemon_options() {
 
 start_daemon() { # [OPTION=VALUE,...]: in the foreground of a background process, its log in $DAEMON_LOG
 	! is_served || fail "something is mounted there already"
-	# In a session of its own: it outlives the test that started it.
-	setsid "$B/floatfs" -f -o "$(daemon_options "${1:-}")" "$MOUNT" >>"$DAEMON_LOG" 2>&1 </dev/null &
+	# In a session of its own: it outlives the test that started it. A file of tests may say what to start it with.
+	setsid "${daemon_by[@]}" "$B/floatfs" -f -o "$(daemon_options "${1:-}")" "$MOUNT" >>"$DAEMON_LOG" 2>&1 </dev/null &
 	echo "$!" >"$DIR/daemon.pid"
 	wait_for 30 is_served_or_gone || fail "floatfs did not mount in 30 s"
 	! daemon_is_gone || fail "floatfs ended: $(tail -n 3 "$DAEMON_LOG")"
@@ -49,8 +50,10 @@ is_served() {
 	is_mounted && [[ -d $MOUNT/jobs ]]
 }
 
-daemon_is_gone() {
-	! kill -0 "$(<"$DIR/daemon.pid")" 2>/dev/null
+daemon_is_gone() { # or a zombie, where process 1 is slow to reap what it inherited
+	local state
+	state=$(sed -n 's/^State:[[:space:]]*\(.\).*/\1/p' "/proc/$(<"$DIR/daemon.pid")/status" 2>/dev/null) || :
+	[[ -z $state || $state == Z ]]
 }
 
 stop_daemon() { # by umount
@@ -116,7 +119,7 @@ make_root() { # DIRECTORY PROGRAM...
 	shift
 	mkdir -p "$root"/{bin,usr/bin,lib,lib64,etc,tmp,proc,sys,dev,root,var/log,run,home,opt}
 	for program in bash dash sh env cat ls cp mv rm mkdir rmdir touch sleep date head tail wc tr seq stat df dd \
-		readlink realpath id uname printf od sha256sum sync chmod ln grep sed sort mktemp basename dirname kill nproc busybox "$@"; do
+		readlink realpath id uname printf od sha256sum sync chmod ln grep sed sort mktemp basename dirname kill nproc timeout busybox "$@"; do
 		path=$(command -v -- "$program") || path=$(type -P "$program") || continue
 		[[ $path == /* ]] || path=$(type -P "$program")
 		cp -L --remove-destination "$path" "$root/usr/bin/$program"
@@ -322,9 +325,18 @@ cgroups() { # of this state directory, the deepest first
 	[[ ! -s $STATE/local/id ]] || find /sys/fs/cgroup -depth -type d -path "*/float-$(head -c 8 "$STATE/local/id")*" 2>/dev/null
 }
 
+# Processes that print to the file that the way out of the hosts' network is known by.
+outlets() {
+	local other
+	for other in /proc/[0-9]*; do
+		[[ $(readlink "$other/fd/1" 2>/dev/null) != "$STATE/local/outlet"* ]] || echo "${other#/proc/}"
+	done
+	return 0
+}
+
 left_behind() {
 	local what
-	for what in mounts loops hosts_processes daemons_processes cgroups; do
+	for what in mounts loops hosts_processes daemons_processes outlets cgroups; do
 		$what | sed "s/^/${what//_/ }: /"
 	done
 }
@@ -353,7 +365,7 @@ take_down() {
 	}
 	wait_for 5 nothing_is_left_behind && return 0
 	left=$(left_behind)
-	for pid in $(hosts_processes; daemons_processes); do
+	for pid in $(hosts_processes; daemons_processes; outlets); do
 		kill -KILL "$pid" 2>/dev/null
 	done
 	sleep 0.5

@@ -68,5 +68,6 @@ test_heartbeats() {
 	wait_end
 	gap=$(<"$dir/log/gap")
 	echo "freeze_us $freeze, the job saw a gap of $gap us"
-	((freeze <= gap + 20000)) || fail "freeze_us $freeze is more than the job saw: $gap"
+	# It is counted from the start of criu, which stops the tasks some milliseconds later: more under load.
+	((freeze <= gap + 100000)) || fail "freeze_us $freeze is more than the job saw: $gap"
 }

@@ -69,6 +69,41 @@ Test(mirror, data_out_of_order_is_refused)
 	cr_expect_eq(mirror_append(mirror, 257, 2, "x", 1, &err), 0);
 }
 
+/* A name may be left out, too long say, while its data comes: that must not end the stream of all others. */
+Test(mirror, data_without_a_name_is_not_kept)
+{
+	struct error err = { 0 };
+	cr_assert_eq(set_names(TWO_NAMES), 0);
+	cr_expect_eq(mirror_append(mirror, 300, 0, "hello", 5, &err), 0, "%s", err.text);
+	cr_expect_eq(mirror_append(mirror, 300, 0, "hello", 5, &err), 0, "as after a new connection: %s",
+		     err.text);
+	cr_expect_eq(mirror_truncate(mirror, 300, 0, &err), 0, "%s", err.text);
+	cr_expect_eq(mirror_append(mirror, 258, 0, "hello", 5, &err), 0, "a directory");
+	cr_expect_eq(mirror_open_content(mirror, 300), -ENOENT);
+	cr_expect_eq(mirror_open_content(mirror, 258), -ENOENT);
+	cr_expect_eq(mirror_append(mirror, 257, 0, "hello", 5, &err), 0, "%s", err.text);
+}
+
+Test(mirror, what_has_no_name_any_more_is_deleted)
+{
+	cr_assert_eq(set_names(TWO_NAMES), 0);
+	cr_assert_eq(mirror_append(mirror, 259, 0, "old", 3, NULL), 0);
+	cr_assert_eq(set_names("{\"names\": [{\"path\": \"x\", \"generation\": 257, \"type\": \"file\"}]}"),
+		     0);
+	cr_expect_eq(mirror_open_content(mirror, 259), -ENOENT);
+	cr_assert_eq(set_names(TWO_NAMES), 0);
+	cr_expect_eq(mirror_append(mirror, 259, 0, "new", 3, NULL), 0);
+}
+
+Test(mirror, a_cut_never_makes_it_longer)
+{
+	cr_assert_eq(set_names(TWO_NAMES), 0);
+	cr_assert_eq(mirror_append(mirror, 257, 0, "hello", 5, NULL), 0);
+	cr_expect_eq(mirror_truncate(mirror, 257, 6, NULL), -EBADMSG);
+	cr_expect_eq(mirror_truncate(mirror, 257, -1, NULL), -EBADMSG);
+	cr_expect_eq(mirror_truncate(mirror, 257, 0, NULL), 0);
+}
+
 Test(mirror, is_the_same_when_opened_again)
 {
 	struct mirror_entry entry;

@@ -9,6 +9,7 @@
 #include "lib/file.h"
 #include "lib/json.h"
 #include "lib/proc.h"
+#include "lib/utf8.h"
 
 static char directory[64];
 
@@ -108,6 +109,39 @@ Test(json, is_not_trusted)
 		json_object *none = NULL;
 		cr_expect_lt(json_parse_object(bad[i], strlen(bad[i]), &none, &err), 0, "%s", bad[i]);
 	}
+}
+
+Test(json, what_is_written_can_be_read)
+{
+	struct error err = { 0 };
+	autojson json_object *object = json_object_new_object(), *read = NULL;
+	json_set_string(object, "cut", "a caf\xc3");
+	json_set_string(object, "latin", "caf\xe9!");
+	json_set_string(object, "fine", "caf\xc3\xa9 \xe2\x80\xa6");
+	const char *text = json_object_to_json_string_ext(object, JSON_C_TO_STRING_PLAIN);
+	cr_assert_eq(json_parse_object(text, strlen(text), &read, &err), 0, "%s", err.text);
+	cr_expect_str_eq(json_get_string(read, "cut", ""), "a caf?");
+	cr_expect_str_eq(json_get_string(read, "latin", ""), "caf?!");
+	cr_expect_str_eq(json_get_string(read, "fine", ""), "caf\xc3\xa9 \xe2\x80\xa6");
+}
+
+Test(utf8, knows_characters)
+{
+	static const char *const valid[] = {
+		"", "a", "\xc2\x80", "\xe0\xa0\x80", "\xed\x9f\xbf", "\xf4\x8f\xbf\xbf"
+	};
+	static const char *const not_valid[] = { "\x80",
+						 "\xc0\x80",
+						 "\xc3",
+						 "\xe0\x9f\xbf",
+						 "\xed\xa0\x80",
+						 "\xf4\x90\x80\x80",
+						 "\xf5\x80\x80\x80",
+						 "\xff" };
+	for (size_t i = 0; i < array_length(valid); i++)
+		cr_expect(utf8_valid(valid[i]), "%zu", i);
+	for (size_t i = 0; i < array_length(not_valid); i++)
+		cr_expect(!utf8_valid(not_valid[i]), "%zu", i);
 }
 
 Test(proc, runs_programs)
