@@ -1,37 +1,73 @@
 # shellcheck shell=bash
-# The programs of tests/survive: what a process has, it still has after a migration.
+# The C programs of tests/survive: what a process has, it still has after each of ten moves in a row. Several run side by
+# side in one job, under tests/survive/stage.
+# shellcheck source=tests/survive/jobs.sh
+. "$top/tests/survive/jobs.sh"
+
+timeout=240
+
+# What stands in not_yet does not survive a move today; it is kept to be run by hand: survive not_yet.
+declare -A groups=(
+	[processes]="threads futex fpu rseq session zombie orphan stopped prctl rlimit nice credentials capabilities seccomp"
+	[memory]="mmap hugepage shm memfd sysv_shm sysv_sem sysv_msg mqueue deleted"
+	[files]="files directory locks lease inotify pipe pipe_full fifo eventfd epoll signalfd pty"
+	[time]="itimer alarm posix_timer timerfd clocks signal_pending signal_handler"
+	[waiting]="sleeps polls waits waits_sysv interrupted"
+	[unix]="unix_stream unix_dgram unix_listen passed_fd"
+	[network]="tcp tcp_stream tcp_listen tcp_half udp"
+	[not_yet]="eventfd_semaphore unix_names unix_backlog tcp_backlog users"
+	[tree]="float_files float_reads float_events"
+)
+
+# Most jobs are not of root, who has more rights and is dumped in another way.
+declare -A owners=([files]=65534 [time]=65534 [waiting]=65534 [network]=65534 [tree]=65534)
 
 setup() {
 	start_daemon
-	import_small_root
+	put_stage
+	make_root "$DIR/root"
+	mkdir "$DIR/root/survive"
+	cp "$B"/survive/* "$DIR/root/survive/"
+	"$SHIM" image add small "$DIR/root"
+	rm -rf "$DIR/root"
 }
 
-survives() { # PROGRAM
-	[[ -x $B/survive/$1 ]] || fail "there is no $B/survive/$1"
-	submit --dataVolume '[size=1]:/data' <"$B/survive/$1"
-	wait_line "$dir/output" READY
-	migrate c5.2xlarge
-	wait_end
-	assert_equal $'READY\nOK' "$(<"$dir/output")" "what $1 says"
-	assert_equal 0 "$code" "exit code of $1"
+test_every_program_is_run() {
+	diff <(names) <(cd "$top/tests/survive" && printf '%s\n' ./*.c | sed 's|^./||; s|\.c$||' | sort)
 }
 
-test_pipe() {
-	survives pipe
+test_readme_lists_them() {
+	diff "$top/tests/survive/README" <("$top/tests/survive/list") || fail "run tests/survive/list >tests/survive/README"
 }
 
-test_timers() {
-	survives timers
+test_processes() {
+	survive processes
 }
 
-test_mmap() {
-	survives mmap
+test_memory() {
+	survive memory
 }
 
 test_files() {
-	survives files
+	survive files
 }
 
-test_threads() {
-	survives threads
+test_time() {
+	survive time
+}
+
+test_waiting() {
+	survive waiting
+}
+
+test_unix() {
+	survive unix
+}
+
+test_network() {
+	survive network
+}
+
+test_tree() {
+	survive tree
 }

@@ -1,21 +1,33 @@
-/* Memory of all kinds keeps its content, protection and sharing; a mapped file is still the file. */
-#include <fcntl.h>
-#include <sys/mman.h>
-#include <sys/wait.h>
+/* Memory mappings (private, shared, of a file, locked, guarded) keep content, protection and sharing. */
+#include <setjmp.h>
 
 #include "tests/survive/survive.h"
 
-enum { SIZE = 4 << 20 };
+enum { SIZE = 1 << 20 };
+
+static sigjmp_buf back;
+
+static void fault(int signal)
+{
+	(void)signal;
+	siglongjmp(back, 1);
+}
+
+/* Volatile, or the compiler knows that nothing comes of it. */
+static int faults(volatile unsigned char *at, int write)
+{
+	if (sigsetjmp(back, 1))
+		return 1;
+	if (write)
+		*at = 1;
+	else
+		(void)*at;
+	return 0;
+}
 
 static unsigned char pattern(size_t at)
 {
 	return (unsigned char)(at * 2654435761u >> 13);
-}
-
-static void fill(unsigned char *memory)
-{
-	for (size_t i = 0; i < SIZE; i++)
-		memory[i] = pattern(i);
 }
 
 static int is_filled(const unsigned char *memory)
@@ -28,36 +40,40 @@ static int is_filled(const unsigned char *memory)
 
 int main(void)
 {
-	unsigned char *private = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	unsigned char *shared = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	int fd = open("/data/mapped", O_RDWR | O_CREAT | O_TRUNC, 0600);
-	check(fd >= 0 && ftruncate(fd, SIZE) == 0);
-	unsigned char *file = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	check(private != MAP_FAILED && shared != MAP_FAILED && file != MAP_FAILED);
-	fill(private);
-	fill(shared);
-	fill(file);
-	check(mprotect(private, SIZE, PROT_READ) == 0);
-
-	survive_move();
-
-	check(is_filled(private) && is_filled(shared) && is_filled(file));
-	/* What a child writes is seen through a shared mapping, and not through a private one. */
-	fflush(stdout);
-	pid_t child = fork();
-	check(child >= 0);
-	if (child == 0) {
-		shared[5] = 42;
-		mprotect(private, SIZE, PROT_READ | PROT_WRITE);
-		private[5] = 43;
-		_exit(0);
+	struct sigaction action = { .sa_handler = fault };
+	int fd = open("mapped", O_RDWR | O_CREAT | O_TRUNC, 0600), rw = PROT_READ | PROT_WRITE;
+	check(fd >= 0 && ftruncate(fd, SIZE) == 0 && sigaction(SIGSEGV, &action, NULL) == 0);
+	unsigned char *all[] = {
+		mmap(NULL, SIZE, rw, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0),
+		mmap(NULL, SIZE, rw, MAP_SHARED | MAP_ANONYMOUS, -1, 0),
+		mmap(NULL, SIZE, rw, MAP_SHARED, fd, 0),
+		mmap(NULL, SIZE, rw, MAP_PRIVATE, fd, 0),
+	};
+	unsigned char *guard = mmap(NULL, SIZE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	for (int i = 0; i < 4; i++) {
+		check(all[i] != MAP_FAILED);
+		for (size_t at = 0; at < SIZE; at++)
+			all[i][at] = pattern(at);
 	}
-	int status;
-	check(waitpid(child, &status, 0) == child && status == 0);
-	check(shared[5] == 42 && private[5] == pattern(5));
-	file[7] = 44;
-	unsigned char byte;
-	check(msync(file, SIZE, MS_SYNC) == 0 && pread(fd, &byte, 1, 7) == 1 && byte == 44);
+	check(mprotect(all[0], SIZE, PROT_READ) == 0 && mlock(all[1], 16384) == 0 && guard != MAP_FAILED);
+	while (survive_moved()) {
+		for (int i = 0; i < 4; i++)
+			check(is_filled(all[i]));
+		check(faults(all[0], 1) && faults(guard, 0) && !faults(all[0], 0));
+		/* What a child writes is seen through a shared mapping, and not through a private one. */
+		pid_t child = fork();
+		check(child >= 0);
+		if (child == 0) {
+			for (int i = 1; i < 4; i++)
+				all[i][5] = 42;
+			_exit(0);
+		}
+		survive_wait_child(child, 0);
+		unsigned char byte;
+		check(all[1][5] == 42 && all[2][5] == 42 && all[3][5] == pattern(5));
+		check(pread(fd, &byte, 1, 5) == 1 && byte == 42);
+		all[1][5] = all[2][5] = pattern(5);
+	}
 	survive_ok();
 	return 0;
 }

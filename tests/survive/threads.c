@@ -1,5 +1,5 @@
-/* Threads: one waits for a condition, one counts under a mutex; both go on, with their thread-local values.
- */
+/* Threads: one waits for a condition, one counts under a mutex; both go on, with thread-local values, names
+ * and ids. */
 #include <pthread.h>
 
 #include "tests/survive/survive.h"
@@ -10,13 +10,26 @@ static int go, stop;
 static long count;
 static __thread int own;
 
+static long read_count(void)
+{
+	pthread_mutex_lock(&lock);
+	long now = count;
+	pthread_mutex_unlock(&lock);
+	return now;
+}
+
 static void *wait_for_go(void *context)
 {
+	char name[16];
+	pid_t id = gettid();
 	own = 17;
+	check(pthread_setname_np(pthread_self(), "the waiter") == 0);
 	pthread_mutex_lock(&lock);
 	while (!go)
 		pthread_cond_wait(&condition, &lock);
 	pthread_mutex_unlock(&lock);
+	check(gettid() == id && pthread_getname_np(pthread_self(), name, sizeof(name)) == 0);
+	check(!strcmp(name, "the waiter"));
 	*(int *)context = own;
 	return NULL;
 }
@@ -44,15 +57,11 @@ int main(void)
 	own = 4;
 	check(pthread_create(&waiter, NULL, wait_for_go, &seen) == 0);
 	check(pthread_create(&counter, NULL, count_up, NULL) == 0);
-
-	survive_move();
-
+	while (survive_moved()) {
+		long before = read_count();
+		check_soon(read_count() > before);
+	}
 	pthread_mutex_lock(&lock);
-	long before = count;
-	pthread_mutex_unlock(&lock);
-	survive_sleep_ms(100);
-	pthread_mutex_lock(&lock);
-	check(count > before);
 	go = stop = 1;
 	pthread_cond_broadcast(&condition);
 	pthread_mutex_unlock(&lock);
