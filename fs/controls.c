@@ -40,6 +40,7 @@ static int cancel(struct job *job, const char *arguments, struct error *err)
 	(void)arguments;
 	job_lock(job);
 	int status = 0;
+	struct record before = job->record;
 	if (job_is_draft(&job->record) || job_has_ended(&job->record)) {
 		status = error_set(err, EOPNOTSUPP, "job %s is not running: its status is %s", job->record.id,
 				   job->record.status);
@@ -56,8 +57,17 @@ static int cancel(struct job *job, const char *arguments, struct error *err)
 	if (status < 0)
 		return status;
 	status = job_save(job, err);
-	if (status == 0)
+	if (status == 0) {
 		op_settle(job);
+		return 0;
+	}
+	/* Not recorded: not accepted. */
+	job_lock(job);
+	job->record.cancel = before.cancel;
+	job->record.lost = before.lost;
+	if (!strcmp(job->record.status, "Cancelling"))
+		job_set_status_locked(job, before.status);
+	job_unlock(job);
 	return status;
 }
 

@@ -11,6 +11,7 @@
 #include "lib/clock.h"
 #include "lib/file.h"
 #include "lib/log.h"
+#include "lib/utf8.h"
 
 static void write_line(struct job *job, int64_t when_ns, const char *format, va_list args)
 {
@@ -25,6 +26,8 @@ static void write_line(struct job *job, int64_t when_ns, const char *format, va_
 	for (size_t i = 0; i < length; i++)
 		if (line[i] == '\n')
 			line[i] = ' ';
+	line[length] = '\0';
+	utf8_repair(line);
 	line[length++] = '\n';
 
 	autofree char *path = job_path(job, "job.events");

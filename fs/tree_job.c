@@ -8,6 +8,7 @@
 #include "lib/cleanup.h"
 #include "lib/file.h"
 #include "lib/json.h"
+#include "lib/utf8.h"
 
 enum { PIECE_LIMIT = 256 << 10 };
 
@@ -94,6 +95,9 @@ static int read_piece(struct job *job, const struct node *node, json_object *ask
 	ssize_t got = fd < 0 ? 0 : pread(fd, piece, (size_t)size, offset);
 	if (got < 0)
 		return -errno;
+	/* A character may be cut at either end of the piece. */
+	piece[got] = '\0';
+	utf8_repair(piece);
 	json_object_object_add(answer, "data", json_object_new_string_len(piece, (int)got));
 	return 0;
 }

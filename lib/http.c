@@ -108,12 +108,14 @@ static struct curl_slist *client_prepare(struct http_client *client, const char 
 /* Which errno tells the caller whether the agent can have seen the request: see the header. */
 static int transport_error(struct http_client *client, CURLcode status, struct error *err)
 {
-	long os_errno = 0;
+	/* libcurl sends a request anew when a connection that was kept turns out dead: the first may have arrived. */
+	long os_errno = 0, sent = 0;
 	curl_easy_getinfo(client->curl, CURLINFO_OS_ERRNO, &os_errno);
+	curl_easy_getinfo(client->curl, CURLINFO_REQUEST_SIZE, &sent);
 	int code = ECONNRESET;
 	if (status == CURLE_OPERATION_TIMEDOUT)
 		code = ETIMEDOUT;
-	else if (status == CURLE_COULDNT_CONNECT)
+	else if (status == CURLE_COULDNT_CONNECT && !sent)
 		code = os_errno == EHOSTUNREACH || os_errno == ENETUNREACH ? EHOSTUNREACH : ECONNREFUSED;
 	else if (status == CURLE_PEER_FAILED_VERIFICATION || status == CURLE_SSL_PINNEDPUBKEYNOTMATCH)
 		code = EACCES;

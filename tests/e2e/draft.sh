@@ -36,6 +36,16 @@ test_settings_are_small_files() {
 	[[ ! -e $dir ]] || fail "the draft is still there"
 }
 
+test_settings_are_text() { # a record that cannot be read would keep floatfs from starting
+	draft
+	printf 'caf\xe9\n' >"$dir/name"
+	assert_refused EINVAL "$dir/ctl" start '*name*UTF-8*'
+	printf 'caf\xc3\xa9\n' >"$dir/name"
+	echo start >"$dir/ctl"
+	wait_end
+	assert_equal $'caf\xc3\xa9' "$(info name)" name
+}
+
 test_started_by_hand() {
 	draft
 	printf 'one\ntwo words\n' >"$dir/args"

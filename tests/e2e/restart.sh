@@ -107,6 +107,33 @@ test_ended_meanwhile() {
 	stop_daemon
 }
 
+# A name that is too long to be shown must not keep the rest of the logs, nor the end, from coming.
+test_logs_with_a_name_too_long() {
+	local n
+	start_daemon
+	submit <<-'END'
+		#!/bin/bash
+		trap stop=1 TERM
+		deep=$1/$(printf 'a%.0s' {1..250})/$(printf 'b%.0s' {1..250})/$(printf 'c%.0s' {1..250})
+		mkdir -p "$deep"
+		n=0
+		while [[ -z $stop ]]; do
+			echo "$((n += 1))"
+			echo "$n" >>"$deep/file"
+			sleep 0.01
+		done
+		echo "$n" >"$1/count"
+	END
+	wait_line "$dir/output" 5
+	stop_daemon
+	start_daemon
+	n=$(wc -l <"$dir/output")
+	wait_for 10 grew_past $((n + 50)) || fail "the output stands still"
+	ends_without_a_hole
+	forget_jobs
+	stop_daemon
+}
+
 daemon_by_name() { # notes the pid of the daemon that serves the mount, which is no child of this shell
 	daemons_processes | head -n 1 >"$DIR/daemon.pid"
 	[[ -s $DIR/daemon.pid ]] || fail "no daemon is there"

@@ -1,0 +1,122 @@
+# shellcheck shell=bash
+# floatfs killed at many instants of an operation, and started again: it is finished, once, and nothing is left over.
+timeout=240
+
+setup() {
+	start_daemon
+	import_small_root
+	stop_daemon
+}
+
+submit_counter() {
+	submit <<-'END'
+		#!/bin/bash
+		trap 'echo "$n" >"$1/count"; exit 5' TERM
+		echo start >>"$1/starts"
+		n=0
+		while :; do
+			echo "$((n += 1))"
+			sleep 0.01
+		done
+	END
+}
+
+kill_and_start() {
+	kill -KILL "$(<"$DIR/daemon.pid")"
+	wait_for 20 daemon_is_gone
+	start_daemon
+}
+
+wait_ms() {
+	sleep "$(printf '%d.%03d' $(($1 / 1000)) $(($1 % 1000)))"
+}
+
+assert_volumes() { # NUMBER
+	assert_equal "$1" "$(find "$STATE/local/volumes" -name '*.img' | wc -l)" volumes
+}
+
+other_type() {
+	if [[ $(info instance) == c5.large ]]; then echo c5.2xlarge; else echo c5.large; fi
+}
+
+ends_without_a_hole() {
+	local n
+	[[ $(<"$dir/status") == FailToComplete ]] || echo "signal TERM" >"$dir/ctl"
+	wait_end
+	assert_equal 5 "$code" "exit code"
+	n=$(<"$dir/log/count")
+	head -n "$n" "$dir/output" | cmp - <(seq "$n") || fail "there is a hole in the output"
+	assert_equal start "$(<"$dir/log/starts")" "starts"
+	rmdir "$dir"
+	no_host_is_left || fail "hosts are left: $(ls "$MOUNT/hosts")"
+	assert_volumes 0
+}
+
+test_while_starting() {
+	local ms
+	start_daemon
+	for ms in 0 60 120 180 240 300 400 500; do
+		submit_counter
+		wait_ms $ms
+		kill_and_start
+		wait_status Executing 60
+		wait_line "$dir/output" 5
+		assert_equal "$(host)" "$(ls "$MOUNT/hosts")" hosts
+		ends_without_a_hole
+	done
+	stop_daemon
+}
+
+test_while_migrating() {
+	local ms
+	start_daemon
+	submit_counter
+	wait_line "$dir/output" 5
+	for ms in 0 80 160 200 240 280 320 360 400 450 500 600; do
+		other_type >"$dir/migrate"
+		wait_ms $ms
+		kill_and_start
+		wait_status Executing 60
+		assert_equal "$(host)" "$(ls "$MOUNT/hosts")" hosts
+		assert_volumes 1
+	done
+	echo "$(info migrations) migrations"
+	ends_without_a_hole
+	stop_daemon
+}
+
+test_while_a_migration_is_undone() {
+	local ms from
+	start_daemon
+	submit_counter
+	wait_line "$dir/output" 5
+	from=$(host)
+	for ms in 300 350 400 450 500 600; do
+		stop_daemon
+		start_daemon fault=migrate.restore:error
+		other_type >"$dir/migrate"
+		wait_ms $ms
+		kill_and_start
+		wait_status Executing 60
+		assert_equal "$(host)" "$(ls "$MOUNT/hosts")" hosts
+		assert_volumes 1
+	done
+	echo "from $from to $(host)"
+	ends_without_a_hole
+	stop_daemon
+}
+
+test_while_ending() {
+	local ms
+	start_daemon
+	for ms in 0 40 80 120 160; do
+		submit_counter
+		wait_line "$dir/output" 5
+		echo "signal TERM" >"$dir/ctl"
+		wait_ms $ms
+		kill_and_start
+		wait_status FailToComplete
+		ends_without_a_hole
+	done
+	stop_daemon
+}
