@@ -71,9 +71,12 @@ static void note_reason(struct job *job, const struct error *err)
 	job_unlock(job);
 }
 
-static int take_step(struct job *job, const struct op_table *table, const struct op_step *step,
+/* begun: by a floatfs that was killed. A frozen step is then taken to its end: only that tells where the job is. */
+static int take_step(struct job *job, const struct op_table *table, const struct op_step *step, bool begun,
 		     struct error *err)
 {
+	if (begun && step->frozen)
+		return step->run(job, err);
 	int status = check_wanted(job, table, step, err);
 	if (status < 0)
 		return status;
@@ -88,7 +91,7 @@ static int take_final_step(struct job *job, const struct op_table *table, const 
 			   struct error *err)
 {
 	for (int pause = RETRY_FIRST_MS;; pause = pause * 2 < RETRY_LAST_MS ? pause * 2 : RETRY_LAST_MS) {
-		int status = take_step(job, table, step, err);
+		int status = take_step(job, table, step, false, err);
 		if (status == 0)
 			return 0;
 		log_info("job %s: %s.%s is tried again: %s", job->record.id, table->name, step->name,
@@ -120,10 +123,11 @@ static const char *run_steps(struct job *job, const struct op_table *table, size
 		const struct op_step *step = &table->steps[i];
 		if (!record_position(job, i, false) || is_stopping(job))
 			return NULL;
-		if (resumed && i == first && step->done && step->done(job))
+		bool begun = resumed && i == first;
+		if (begun && step->done && step->done(job))
 			continue;
-		int status =
-		    step->final ? take_final_step(job, table, step, &err) : take_step(job, table, step, &err);
+		int status = step->final ? take_final_step(job, table, step, &err)
+					 : take_step(job, table, step, begun, &err);
 		/* It may have failed for the stop itself: the next start takes it again. */
 		if (status < 0 && is_stopping(job))
 			return NULL;
