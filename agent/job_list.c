@@ -129,6 +129,9 @@ static void take_up(struct job *job)
 	if (status == 0)
 		status = keeper_call(job->directory, "state", NULL, JOB_CALL_TIMEOUT_MS, &reply, &err);
 	if (status == 0 && json_get_int(reply, "pid", 0) > 0) {
+		/* The image is not needed while the job runs, and its volume is somebody else's to take away. */
+		if (layout_unmount_process(job->layout, JOB_UNMOUNT_MS, &err) < 0)
+			log_warning("job %s: %s", job->id, err.text);
 		job_set_state(job, RUNNING);
 		return;
 	}
@@ -145,7 +148,8 @@ static void take_up(struct job *job)
 	}
 	if (status < 0)
 		log_error("job %s: %s", job->id, err.text);
-	if (layout_release_volumes(job->layout, JOB_UNMOUNT_MS, &err) < 0)
+	/* Before it was handed over they were let go of; the other host may have them. */
+	if (!job->handed && layout_release_volumes(job->layout, JOB_UNMOUNT_MS, &err) < 0)
 		log_error("job %s: %s", job->id, err.text);
 	job_set_state(job, DUMPED);
 }

@@ -312,6 +312,7 @@ int main(int argc, char **argv)
 	log_open("floatfs", LOG_INFO);
 	if (options_parse(&options, argc, argv, &err) < 0) {
 		fprintf(stderr, "floatfs: %s\n", err.text);
+		options_free(&options);
 		return 2;
 	}
 	if (options.show_help || options.show_version) {

@@ -111,10 +111,13 @@ static void drop_process_volume(struct job *job)
 	if (!record.op.process_volume[0])
 		return;
 	detach(job, record.op.process_volume, record.host);
-	if (job->fs->ops->volume_destroy(job->fs->cloud, record.op.process_volume, &err) < 0)
-		log_error("volume %s of job %s is left over: %s", record.op.process_volume, record.id,
-			  err.text);
+	bool left = job->fs->ops->volume_destroy(job->fs->cloud, record.op.process_volume, &err) < 0;
+	if (left)
+		log_error("volume %s of job %s is given back with the job only: %s", record.op.process_volume,
+			  record.id, err.text);
 	job_lock(job);
+	if (left)
+		record_set(job->record.process_volume, record.op.process_volume);
 	job->record.op.process_volume[0] = '\0';
 	job_unlock(job);
 }
@@ -408,7 +411,10 @@ static int report(struct job *job, struct error *err)
 			record.container, record.host);
 	events_write_at(job, record.op.thaw_ns, "Job floated");
 	events_format_duration(record.freeze_us * 1000, took, sizeof(took));
-	events_write(job, "Migrated to new VM: %s, frozen for %s", record.host, took);
+	/* An agent that was killed in between does not know how long it took. */
+	bool known = record.op.freeze_ns && record.op.thaw_ns > record.op.freeze_ns;
+	events_write(job, "Migrated to new VM: %s%s%s", record.host, known ? ", frozen for " : "",
+		     known ? took : "");
 	return 0;
 }
 

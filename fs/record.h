@@ -64,7 +64,8 @@ struct record {
 	char target[128]; /* the last accepted write to migrate, as it was written */
 	char policy_market[16];
 	char work_volume[64];
-	char process_volume[64]; /* the process image of a suspended job */
+	/* The process image of a suspended job, or one that could not be given back. */
+	char process_volume[64];
 	struct record_volume volumes[RECORD_VOLUMES];
 	int64_t volume_count;
 	int64_t epoch;

@@ -1,5 +1,6 @@
 # shellcheck shell=bash
-# floatfs killed at many instants of an operation, and started again: it is finished, once, and nothing is left over.
+# floatfs, or an agent, killed at many instants of an operation, and started again: it is finished or undone, once, and
+# nothing is left over.
 timeout=240
 
 setup() {
@@ -119,4 +120,65 @@ test_while_ending() {
 		ends_without_a_hole
 	done
 	stop_daemon
+}
+
+agent_of() { # HOST: not its keepers
+	local init child
+	init=$(sed -n 's/.*"init": *\([0-9]*\).*/\1/p' "$STATE/local/hosts/$1/running.json")
+	for child in $(<"/proc/$init/task/$init/children"); do
+		[[ $(tr '\0' ' ' <"/proc/$child/cmdline") != *'float-agent ' ]] || echo "$child"
+	done
+}
+
+new_host() { # FROM: the one that its job goes to
+	local host
+	for host in "$MOUNT"/hosts/*; do
+		[[ ! -d $host || ${host##*/} == "$1" ]] || basename "$host"
+	done | grep .
+}
+
+kill_agent() { # HOST MILLISECONDS, its host may be gone by then
+	local agent
+	agent=$(agent_of "$1") || return 0
+	wait_ms "$2"
+	[[ -z $agent ]] || kill -KILL "$agent" 2>/dev/null || true
+}
+
+is_over() {
+	status_is Executing && [[ $(ls "$MOUNT/hosts") == "$(host)" ]]
+}
+
+agent_killed() { # old|new
+	local ms from to
+	start_daemon
+	submit_counter
+	wait_line "$dir/output" 5
+	for ms in 40 90 120 150 180 210 240; do
+		from=$(host)
+		other_type >"$dir/migrate"
+		wait_for 10 new_host "$from" >/dev/null || fail "there is no new host"
+		to=$(new_host "$from") || to=$from # it has moved by now
+		case $1 in
+		old) kill_agent "$from" $ms ;;
+		new) kill_agent "$to" $ms ;;
+		esac
+		wait_for 60 is_over || fail "it is $(<"$dir/status"), hosts $(ls "$MOUNT/hosts")"
+		assert_volumes 1
+		echo "$ms ms: $(tail -n 2 "$dir/job.events")"
+	done
+	wait_for 20 wait_signal || fail "the job takes no signal"
+	ends_without_a_hole
+	stop_daemon
+}
+
+wait_signal() { # the agent may be on its way back
+	{ echo "signal CONT" >"$dir/ctl"; } 2>/dev/null
+}
+
+test_the_old_hosts_agent() {
+	agent_killed old
+}
+
+test_the_new_hosts_agent() {
+	agent_killed new
 }
