@@ -8,4 +8,14 @@ typedef int controls_write(struct floatfs *fs, const struct node *node, const st
 
 controls_write controls_job;     /* jobs/ID/ctl */
 controls_write controls_migrate; /* jobs/ID/migrate */
+controls_write controls_host;    /* hosts/i-…/ctl */
 controls_write controls_image;   /* images/NAME/ctl */
+
+/* The rest of a command after its verb, or NULL when the verb is another. */
+const char *controls_argument(const char *text, const char *verb);
+
+/*
+ * Begin the migration of an executing job to that type; target is what `migrate` reads afterwards, NULL: as it was.
+ * Success too when it is on its way to that type already. (controls_migrate.c)
+ */
+int controls_move(struct job *job, const struct cloud_type *type, const char *target, struct error *err);

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "fs/feed.h"
 #include "lib/cleanup.h"
 #include "lib/clock.h"
 #include "lib/file.h"
@@ -16,7 +17,8 @@
 static void write_line(struct job *job, int64_t when_ns, const char *format, va_list args)
 {
 	char line[1200], stamp[CLOCK_TEXT_SIZE];
-	clock_format(when_ns ? when_ns : clock_now_ns(), 9, stamp);
+	when_ns = when_ns ? when_ns : clock_now_ns();
+	clock_format(when_ns, 9, stamp);
 	size_t used = (size_t)snprintf(line, sizeof(line), "%s: ", stamp);
 	int wanted = vsnprintf(line + used, sizeof(line) - used - 1, format, args);
 	size_t length = used + (wanted > 0 ? (size_t)wanted : 0);
@@ -28,6 +30,7 @@ static void write_line(struct job *job, int64_t when_ns, const char *format, va_
 			line[i] = ' ';
 	line[length] = '\0';
 	utf8_repair(line);
+	feed_append(job, when_ns, line + used);
 	line[length++] = '\n';
 
 	autofree char *path = job_path(job, "job.events");

@@ -209,24 +209,23 @@ static int tick(void *context)
 	return should_leave(context);
 }
 
-static void note_lost(struct follower *follower)
+bool follow_note_lost(struct job *job, const char *host)
 {
-	struct job *job = follower->job;
 	struct error err = { 0 };
 	job_lock(job);
 	/* An operation that is under way deals with its hosts itself. */
-	bool lost = !job->operating && !strcmp(job->record.host, follower->host);
+	bool lost = !job->operating && !job->record.lost && !strcmp(job->record.host, host);
 	if (lost) {
 		job->record.lost = 1;
-		snprintf(job->record.reason, sizeof(job->record.reason), "host %s is gone", follower->host);
+		snprintf(job->record.reason, sizeof(job->record.reason), "host %s is gone", host);
 	}
 	job_unlock(job);
 	if (!lost)
-		return;
-	events_write(job, "Host %s is gone", follower->host);
+		return false;
+	events_write(job, "Host %s is gone", host);
 	if (job_save(job, &err) < 0)
 		log_error("job %s: %s", job->record.id, err.text);
-	follower->ended = true;
+	return true;
 }
 
 static void forget_connection(struct follower *follower)
@@ -276,7 +275,7 @@ static void follow_run(struct floatfs *fs, void *context)
 			log_debug("job %s: its stream ended: %s", job->record.id, err.text);
 			/* A host that the cloud no longer has will not answer again. */
 			if (pause == RETRY_LAST_MS && !op_host_exists(fs, follower->host))
-				note_lost(follower);
+				follower->ended = follow_note_lost(job, follower->host);
 		}
 		if (clock_monotonic_ms() - began > STEADY_MS)
 			pause = RETRY_FIRST_MS;

@@ -10,5 +10,7 @@
 void follow_start(struct job *job);
 /* It runs on another host now, or again: connect anew at once. */
 void follow_restart(struct job *job);
+/* That host is gone: if the job ran there it is lost. False where it did not, or is known to be. Then op_settle. */
+bool follow_note_lost(struct job *job, const char *host);
 /* No more of it: returns when nothing of it is written any more, or the daemon is stopping. For operations. */
 void follow_stop(struct job *job);

@@ -101,19 +101,3 @@ bool fs_wait(struct floatfs *fs, int ms)
 	pthread_mutex_unlock(&fs->lock);
 	return go_on;
 }
-
-void fs_set_user_error(struct floatfs *fs, uid_t uid, const char *text)
-{
-	pthread_mutex_lock(&fs->lock);
-	struct user_error *entry = fs->user_errors;
-	while (entry && entry->uid != uid)
-		entry = entry->next;
-	if (!entry && (entry = calloc(1, sizeof(*entry)))) {
-		entry->uid = uid;
-		entry->next = fs->user_errors;
-		fs->user_errors = entry;
-	}
-	if (entry)
-		record_set(entry->text, text);
-	pthread_mutex_unlock(&fs->lock);
-}

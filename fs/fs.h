@@ -26,6 +26,8 @@ struct follower;  /* follow.h */
 struct images;    /* images.h */
 struct mirror;    /* mirror.h */
 struct notify;    /* notify.h */
+struct secrets;   /* secrets.h */
+struct user;      /* users.h */
 
 /* What changed, for poll: each kind has a counter of its own. */
 enum change { CHANGE_STATE, CHANGE_EVENTS, CHANGE_LOGS, CHANGE_KINDS };
@@ -43,9 +45,10 @@ struct job {
 	char error[512]; /* the sentence behind the last refusal */
 	uint64_t changes[CHANGE_KINDS];
 	int references;
-	bool operating;            /* an operation's thread is at work on it */
-	bool forgotten;            /* rmdir took it out of the table */
-	struct follower *follower; /* NULL while nothing is followed */
+	bool operating;              /* an operation's thread is at work on it */
+	bool forgotten;              /* rmdir took it out of the table */
+	int64_t counted, counted_gb; /* what it counts for in its user's quota (users.h) */
+	struct follower *follower;   /* NULL while nothing is followed */
 };
 
 /* Who asks: a process on the mount, or the job itself through its agent. */
@@ -53,13 +56,6 @@ struct caller {
 	uid_t uid;
 	gid_t gid;
 	pid_t pid;
-};
-
-/* The top-level `error`: the last sentence for each user. */
-struct user_error {
-	uid_t uid;
-	char text[512];
-	struct user_error *next;
 };
 
 struct floatfs {
@@ -70,6 +66,7 @@ struct floatfs {
 	struct cloud *cloud;
 	struct authority *authority;
 	struct images *images;
+	struct secrets *secrets;
 	struct faults *faults;
 	struct notify *notify;
 
@@ -82,7 +79,7 @@ struct floatfs {
 	size_t job_count, job_room;
 	void *jobs_by_id; /* tsearch(3)'s tree of their record.id */
 	uint64_t last_serial;
-	struct user_error *user_errors;
+	struct user *users;
 	int workers; /* threads of operations and followers */
 	bool stopping;
 };
@@ -101,6 +98,3 @@ int fs_spawn(struct floatfs *fs, void (*run)(struct floatfs *fs, void *context),
 bool fs_wait_locked(struct floatfs *fs, int ms);
 /* The same; fs->lock is not held. */
 bool fs_wait(struct floatfs *fs, int ms);
-
-/* Note the sentence for the top-level `error` of that user. */
-void fs_set_user_error(struct floatfs *fs, uid_t uid, const char *text);

@@ -13,8 +13,10 @@
 #include "fs/images.h"
 #include "fs/job.h"
 #include "fs/notify.h"
+#include "fs/secrets.h"
 #include "fs/settings.h"
 #include "fs/tree.h"
+#include "fs/users.h"
 #include "lib/cleanup.h"
 #include "lib/log.h"
 
@@ -60,7 +62,8 @@ static struct caller caller_of(fuse_req_t request)
 static struct node node_of(fuse_req_t request, fuse_ino_t inode)
 {
 	struct node node = tree_node(inode);
-	if (node.kind == TREE_ERROR)
+	const struct tree_entry *entry = tree_entry(node.kind);
+	if (entry && entry->per_user)
 		node.generation = fuse_req_ctx(request)->uid;
 	return node;
 }
@@ -68,7 +71,8 @@ static struct node node_of(fuse_req_t request, fuse_ino_t inode)
 static void reply_entry(fuse_req_t request, const struct node *node)
 {
 	struct fuse_entry_param entry = { .attr_timeout = ATTR_TIMEOUT, .entry_timeout = ENTRY_TIMEOUT };
-	int status = tree_stat(fs_of(request), node, &entry.attr);
+	struct node seen = node_of(request, tree_id(node));
+	int status = tree_stat(fs_of(request), &seen, &entry.attr);
 	entry.ino = tree_id(node);
 	if (status < 0)
 		fuse_reply_err(request, -status);
@@ -103,26 +107,26 @@ static void op_getattr(fuse_req_t request, fuse_ino_t inode, struct fuse_file_in
 	reply_attr(request, inode);
 }
 
-static void unlock_draft(struct job *job)
+static void unlock_setting(struct job *job)
 {
 	pthread_mutex_unlock(&job->settings_lock);
 	job_put(job);
 }
 
-/* Settings are written while the job is a draft only, and it stays one until unlock_draft. */
-static int lock_draft(struct floatfs *fs, const struct node *node, struct job **draft)
+/* It may be written, and `start` does not come in between until unlock_setting. */
+static int lock_setting(struct floatfs *fs, const struct node *node, struct job **locked)
 {
 	struct job *job = job_find_serial(fs, node->serial);
 	if (!job)
 		return -ENOENT;
 	pthread_mutex_lock(&job->settings_lock);
 	job_lock(job);
-	bool is_draft = job_is_draft(&job->record) && !job->forgotten;
+	bool may = settings_may_be_written(tree_entry(node->kind), &job->record) && !job->forgotten;
 	job_unlock(job);
-	*draft = job;
-	if (is_draft)
+	*locked = job;
+	if (may)
 		return 0;
-	unlock_draft(job);
+	unlock_setting(job);
 	return -EROFS;
 }
 
@@ -131,13 +135,21 @@ static int truncate_setting(struct floatfs *fs, const struct node *node, const c
 	struct job *job;
 	if (size > SETTING_SCRIPT_LIMIT)
 		return -EFBIG;
-	int status = lock_draft(fs, node, &job);
+	int status = lock_setting(fs, node, &job);
 	if (status < 0)
 		return status;
 	autofree char *path = settings_path(job, name);
 	status = truncate(path, size) < 0 ? -errno : 0;
-	unlock_draft(job);
+	unlock_setting(job);
 	return status;
+}
+
+static int truncate_secret(struct floatfs *fs, const struct node *node, off_t size)
+{
+	if (size > 0)
+		return -EINVAL;
+	autoclose int fd = secrets_open_value(fs, node->serial, O_TRUNC);
+	return fd < 0 ? fd : 0;
 }
 
 /* Sizes of settings; O_TRUNC on a control comes so too, and means nothing. Times may be touched, modes and
@@ -154,6 +166,8 @@ static void op_setattr(fuse_req_t request, fuse_ino_t inode, struct stat *attr, 
 	if (status == 0 && (to_set & FUSE_SET_ATTR_SIZE)) {
 		if (entry->how == HOW_SETTING)
 			status = truncate_setting(fs_of(request), &node, entry->name, attr->st_size);
+		else if (entry->how == HOW_SECRET)
+			status = truncate_secret(fs_of(request), &node, attr->st_size);
 		else if (entry->how != HOW_CONTROL)
 			status = -EACCES;
 	}
@@ -191,7 +205,7 @@ static void op_mkdir(fuse_req_t request, fuse_ino_t parent, const char *name, mo
 	else
 		status = error_set(&err, EPERM, "directories are made in jobs and in images only");
 	if (status < 0)
-		fs_set_user_error(fs, caller.uid, err.text);
+		users_set_error(fs, caller.uid, err.text);
 	if (status == 0)
 		status = tree_lookup(fs, &directory, name, &node);
 	if (status < 0)
@@ -226,25 +240,39 @@ static void op_rmdir(fuse_req_t request, fuse_ino_t parent, const char *name)
 	else if ((status = check_removable(fs, &directory)) < 0)
 		error_set(&err, -status, "this directory cannot be removed");
 	if (status < 0)
-		fs_set_user_error(fs, caller_of(request).uid, err.text);
+		users_set_error(fs, caller_of(request).uid, err.text);
 	fuse_reply_err(request, -status);
 }
 
 static void op_unlink(fuse_req_t request, fuse_ino_t parent, const char *name)
 {
+	struct floatfs *fs = fs_of(request);
 	struct node directory = tree_node(parent);
-	(void)name;
-	fuse_reply_err(request, -check_removable(fs_of(request), &directory));
+	struct error err = { 0 };
+	int status =
+	    directory.kind == TREE_SECRETS ? secrets_remove(fs, name, &err) : check_removable(fs, &directory);
+	fuse_reply_err(request, -status);
 }
 
-/* `: > jobs/ID/file`: what is in the tree is in its table. */
+/* A file is made in secrets only: elsewhere what is in the tree is in its table. */
 static void op_mknod(fuse_req_t request, fuse_ino_t parent, const char *name, mode_t mode, dev_t device)
 {
-	(void)parent;
-	(void)name;
-	(void)mode;
+	struct floatfs *fs = fs_of(request);
+	struct caller caller = caller_of(request);
+	struct node directory = tree_node(parent), node;
+	struct error err = { 0 };
 	(void)device;
-	fuse_reply_err(request, EPERM);
+	int status = directory.kind == TREE_SECRETS && S_ISREG(mode)
+			 ? secrets_create(fs, name, &caller, &err)
+			 : error_set(&err, EPERM, "files are made in secrets only");
+	if (status < 0)
+		users_set_error(fs, caller.uid, err.text);
+	if (status == 0)
+		status = tree_lookup(fs, &directory, name, &node);
+	if (status < 0)
+		fuse_reply_err(request, -status);
+	else
+		reply_entry(request, &node);
 }
 
 static int open_setting(struct floatfs *fs, const struct node *node, const char *name, int flags,
@@ -252,29 +280,17 @@ static int open_setting(struct floatfs *fs, const struct node *node, const char 
 {
 	bool writing = (flags & O_ACCMODE) != O_RDONLY || (flags & O_TRUNC);
 	struct job *job = writing ? NULL : job_find_serial(fs, node->serial);
-	int status = writing ? lock_draft(fs, node, &job) : job ? 0 : -ENOENT;
+	int status = writing ? lock_setting(fs, node, &job) : job ? 0 : -ENOENT;
 	if (status < 0)
 		return status;
 	autofree char *path = settings_path(job, name);
 	handle->fd = open(path, (writing ? O_RDWR : O_RDONLY) | (flags & O_TRUNC) | O_CLOEXEC);
 	status = handle->fd < 0 ? -errno : 0;
 	if (writing)
-		unlock_draft(job);
+		unlock_setting(job);
 	else
 		job_put(job);
 	return status;
-}
-
-static uint64_t current_change(struct floatfs *fs, const struct node *node)
-{
-	const struct tree_entry *entry = tree_entry(node->kind);
-	autojob struct job *job = entry && entry->poll ? job_find_serial(fs, node->serial) : NULL;
-	if (!job)
-		return 0;
-	job_lock(job);
-	uint64_t change = job->changes[entry->change];
-	job_unlock(job);
-	return change;
 }
 
 static void handle_free(struct handle *handle)
@@ -292,11 +308,17 @@ static int open_node(struct floatfs *fs, const struct node *node, int flags, str
 	bool writing = (flags & O_ACCMODE) != O_RDONLY;
 	if (!entry)
 		return -ENOENT;
-	if (writing && entry->how != HOW_CONTROL && entry->how != HOW_SETTING)
-		return -EACCES;
-	handle->seen = current_change(fs, node);
 	if (entry->how == HOW_SETTING)
 		return open_setting(fs, node, entry->name, flags, handle);
+	if (entry->how == HOW_SECRET) {
+		/* Not even root reads it. */
+		handle->fd =
+		    (flags & O_ACCMODE) == O_WRONLY ? secrets_open_value(fs, node->serial, flags) : -EACCES;
+		return handle->fd < 0 ? take_fd(handle->fd) : 0;
+	}
+	if (writing && entry->how != HOW_CONTROL)
+		return -EACCES;
+	handle->seen = tree_change(fs, node);
 	return 0;
 }
 
@@ -333,7 +355,7 @@ static void op_release(fuse_req_t request, fuse_ino_t inode, struct fuse_file_in
 {
 	(void)inode;
 	struct handle *handle = handle_of(info);
-	notify_drop_poll(fs_of(request)->notify, handle);
+	notify_drop_poll(fs_of(request)->notify, &handle->node, handle);
 	handle_free(handle);
 	fuse_reply_err(request, 0);
 }
@@ -365,7 +387,7 @@ static void read_value(fuse_req_t request, struct handle *handle, size_t size, o
 	int status = 0;
 	if (offset == 0 || !handle->text) {
 		free(take_pointer(handle->text));
-		handle->seen = current_change(fs, &handle->node);
+		handle->seen = tree_change(fs, &handle->node);
 		status = tree_render(fs, &handle->node, &handle->text, &handle->length);
 	}
 	if (status == 0 && offset >= 0 && (size_t)offset < handle->length) {
@@ -393,7 +415,7 @@ static void op_read(fuse_req_t request, fuse_ino_t inode, size_t size, off_t off
 	if (entry->how == HOW_SETTING) {
 		reply_pread(request, handle->fd, size, offset);
 	} else if (entry->how == HOW_LIVE || entry->how == HOW_LOG_ENTRY) {
-		handle->seen = current_change(fs, &handle->node);
+		handle->seen = tree_change(fs, &handle->node);
 		autoclose int fd = tree_open_live(fs, &handle->node);
 		if (fd < 0)
 			fuse_reply_buf(request, NULL, 0);
@@ -406,32 +428,48 @@ static void op_read(fuse_req_t request, fuse_ino_t inode, size_t size, off_t off
 	}
 }
 
+/* One command. The whole count: the rest of a short one would come again, as a command. */
+static ssize_t write_control(fuse_req_t request, struct handle *handle, const char *data, size_t size)
+{
+	struct caller caller = caller_of(request);
+	int status = tree_command(fs_of(request), &handle->node, &caller, data, size);
+	return status < 0 ? status : (ssize_t)size;
+}
+
+static ssize_t write_file(struct handle *handle, const char *data, size_t size, off_t offset, off_t limit)
+{
+	if (offset + (off_t)size > limit)
+		return -EFBIG;
+	ssize_t done = pwrite(handle->fd, data, size, offset);
+	return done < 0 ? -errno : done;
+}
+
+/* The handle may have been opened while it was a draft still. */
+static ssize_t write_setting(fuse_req_t request, struct handle *handle, const char *data, size_t size,
+			     off_t offset)
+{
+	struct job *job;
+	int status = lock_setting(fs_of(request), &handle->node, &job);
+	if (status < 0)
+		return status;
+	ssize_t done = write_file(handle, data, size, offset, SETTING_SCRIPT_LIMIT);
+	unlock_setting(job);
+	return done;
+}
+
 static void op_write(fuse_req_t request, fuse_ino_t inode, const char *data, size_t size, off_t offset,
 		     struct fuse_file_info *info)
 {
 	struct handle *handle = handle_of(info);
 	const struct tree_entry *entry = tree_entry(handle->node.kind);
+	ssize_t done;
 	(void)inode;
-	if (entry->how == HOW_CONTROL) {
-		struct caller caller = caller_of(request);
-		int status = tree_command(fs_of(request), &handle->node, &caller, data, size);
-		/* The whole count: the rest of a short one would come again, as a command. */
-		if (status < 0)
-			fuse_reply_err(request, -status);
-		else
-			fuse_reply_write(request, size);
-		return;
-	}
-	/* The handle may have been opened while it was a draft still. */
-	struct job *job;
-	ssize_t done = offset + (off_t)size > SETTING_SCRIPT_LIMIT
-			   ? -EFBIG
-			   : lock_draft(fs_of(request), &handle->node, &job);
-	if (done == 0) {
-		done = pwrite(handle->fd, data, size, offset);
-		done = done < 0 ? -errno : done;
-		unlock_draft(job);
-	}
+	if (entry->how == HOW_CONTROL)
+		done = write_control(request, handle, data, size);
+	else if (entry->how == HOW_SETTING)
+		done = write_setting(request, handle, data, size, offset);
+	else
+		done = write_file(handle, data, size, offset, SECRET_LIMIT);
 	if (done < 0)
 		fuse_reply_err(request, (int)-done);
 	else
@@ -463,10 +501,10 @@ static void op_poll(fuse_req_t request, fuse_ino_t inode, struct fuse_file_info 
 	unsigned events = POLLIN | POLLOUT;
 	if (entry->poll) {
 		/* As on sysfs: it is told until the handle has read what changed. */
-		bool changed = current_change(fs, &handle->node) != handle->seen;
+		bool changed = tree_change(fs, &handle->node) != handle->seen;
 		events = POLLOUT | (changed ? POLLIN | POLLPRI : 0);
 		if (pollhandle)
-			notify_add_poll(fs->notify, handle, handle->node.serial, entry->change, handle->seen,
+			notify_add_poll(fs->notify, &handle->node, handle, handle->seen,
 					take_pointer(pollhandle));
 	}
 	if (pollhandle)

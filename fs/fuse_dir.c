@@ -42,7 +42,7 @@ static int add_name(void *context, const char *text, const struct node *node)
 	static const mode_t types[] = {
 		[HOW_DIRECTORY] = S_IFDIR, [HOW_LINK] = S_IFLNK,    [HOW_SETTING] = S_IFREG,
 		[HOW_VALUE] = S_IFREG,     [HOW_CONTROL] = S_IFREG, [HOW_LIVE] = S_IFREG,
-		[HOW_WAIT] = S_IFREG,      [HOW_LOG_ENTRY] = 0
+		[HOW_WAIT] = S_IFREG,      [HOW_SECRET] = S_IFREG,  [HOW_LOG_ENTRY] = 0
 	};
 	const struct tree_entry *entry = tree_entry(node->kind);
 	struct name *name = &directory->names[directory->count];

@@ -15,6 +15,7 @@
 #include "fs/notify.h"
 #include "fs/settings.h"
 #include "fs/spec.h"
+#include "fs/users.h"
 #include "lib/cleanup.h"
 #include "lib/clock.h"
 #include "lib/file.h"
@@ -79,7 +80,7 @@ int job_save(struct job *job, struct error *err)
 void job_changed_locked(struct job *job, enum change change)
 {
 	job->changes[change]++;
-	notify_wake(job->fs->notify);
+	notify_changed(job->fs->notify, &(struct node){ .kind = TREE_JOB, .serial = job->serial });
 }
 
 void job_changed(struct job *job, enum change change)
@@ -92,6 +93,7 @@ void job_changed(struct job *job, enum change change)
 void job_set_status_locked(struct job *job, const char *status)
 {
 	record_set(job->record.status, status);
+	users_count_locked(job);
 	job_changed_locked(job, CHANGE_STATE);
 }
 
@@ -184,6 +186,7 @@ static int insert_locked(struct floatfs *fs, struct job *job)
 	memmove(fs->jobs + at + 1, fs->jobs + at, (fs->job_count - at) * sizeof(struct job *));
 	fs->jobs[at] = job;
 	fs->job_count++;
+	users_count_locked(job);
 	return 0;
 }
 
@@ -326,6 +329,11 @@ int job_create_draft(struct floatfs *fs, const char *id, const struct caller *ca
 	autojob struct job *there = job_find(fs, id);
 	if (there)
 		return error_set(err, EEXIST, "there is a job %s already", id);
+	pthread_mutex_lock(&fs->lock);
+	int status = users_check_jobs_locked(fs, caller->uid, err);
+	pthread_mutex_unlock(&fs->lock);
+	if (status < 0)
+		return status;
 	uint64_t serial = fs_new_serial(fs, err);
 	if (!serial)
 		return -err->code;
@@ -333,15 +341,15 @@ int job_create_draft(struct floatfs *fs, const char *id, const struct caller *ca
 	if (!job)
 		return -err->code;
 	describe_draft(&job->record, id, serial, caller);
-	int status = settings_create(job, err);
+	status = settings_create(job, err);
 	if (status == 0)
 		status = job_save(job, err);
 	if (status == 0) {
 		pthread_mutex_lock(&fs->lock);
-		status = insert_locked(fs, job);
-		pthread_mutex_unlock(&fs->lock);
-		if (status < 0)
+		status = users_check_jobs_locked(fs, caller->uid, err);
+		if (status == 0 && (status = insert_locked(fs, job)) < 0)
 			error_sys(err, -status, "the job %s cannot be made", id);
+		pthread_mutex_unlock(&fs->lock);
 	}
 	if (status < 0) {
 		file_remove_tree(job->directory);
@@ -365,6 +373,7 @@ int job_forget(struct floatfs *fs, const char *id, struct error *err)
 		size_t at = job_position(fs, job->serial);
 		memmove(fs->jobs + at, fs->jobs + at + 1, (fs->job_count - at - 1) * sizeof(struct job *));
 		fs->job_count--;
+		users_count_locked(job);
 		tdelete(job->record.id, &fs->jobs_by_id, compare_ids);
 	}
 	pthread_mutex_unlock(&fs->lock);
@@ -380,7 +389,7 @@ int job_forget(struct floatfs *fs, const char *id, struct error *err)
 		log_error("%s cannot be renamed: %s", job->directory, strerror(errno));
 	pthread_mutex_unlock(&job->save_lock);
 	remove_forgotten(fs, directory, &record);
-	notify_wake(fs->notify);
+	notify_changed(fs->notify, &(struct node){ .kind = TREE_JOB, .serial = job->serial });
 	job_put(job); /* the table's */
 	return 0;
 }

@@ -12,12 +12,16 @@
 #include <unistd.h>
 
 #include "fs/authority.h"
+#include "fs/feed.h"
 #include "fs/follow.h"
 #include "fs/fuse.h"
 #include "fs/images.h"
 #include "fs/job.h"
+#include "fs/keep.h"
 #include "fs/notify.h"
 #include "fs/op.h"
+#include "fs/secrets.h"
+#include "fs/users.h"
 #include "lib/cleanup.h"
 #include "lib/clock.h"
 #include "lib/file.h"
@@ -116,6 +120,10 @@ static int open_all(struct floatfs *fs, struct error *err)
 	if (status == 0)
 		status = open_cloud(fs, err);
 	if (status == 0)
+		status = feed_open(fs, err);
+	if (status == 0)
+		status = secrets_open(fs, err);
+	if (status == 0)
 		status = images_open(fs, err);
 	if (status == 0)
 		status = job_load_all(fs, err);
@@ -126,15 +134,12 @@ static void close_all(struct floatfs *fs)
 {
 	job_free_all(fs);
 	images_close(fs->images);
+	secrets_close(fs->secrets);
 	if (fs->cloud)
 		fs->ops->close(fs->cloud);
 	authority_close(fs->authority);
 	faults_free(fs->faults);
-	while (fs->user_errors) {
-		struct user_error *entry = fs->user_errors;
-		fs->user_errors = entry->next;
-		free(entry);
-	}
+	users_free_all(fs);
 	free(fs->executable_directory);
 	if (fs->lock_fd >= 0)
 		close(fs->lock_fd);
@@ -254,6 +259,9 @@ static int serve(struct floatfs *fs, int *ready_fd, struct error *err)
 		log_info("floatfs " FLOAT_VERSION " serves %s, state %s", fs->options.mountpoint,
 			 fs->options.state);
 		take_up_jobs(fs);
+		status = keep_start(fs, err);
+	}
+	if (status == 0) {
 		report_ready(ready_fd, 0);
 		block_signals(false);
 		status = fuse_mount_serve(mount, err);

@@ -6,6 +6,7 @@
 #include "fs/agents.h"
 #include "fs/events.h"
 #include "fs/images.h"
+#include "fs/secrets.h"
 #include "fs/settings.h"
 #include "fs/tree.h"
 #include "lib/cleanup.h"
@@ -173,6 +174,7 @@ static int environment(struct job *job, const struct record *record, json_object
 	if (status < 0)
 		return status;
 	json_object *env = json_object_new_array();
+	json_object_object_add(spec, "env", env);
 	add_text(env, format_string("PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"));
 	add_text(env, format_string("HOME=%s", record->root ? "/root" : "/tmp"));
 	add_text(env, format_string("FLOAT_JOB_ID=%s", record->id));
@@ -182,16 +184,21 @@ static int environment(struct job *job, const struct record *record, json_object
 	add_text(env, format_string("FLOAT_ADDR=localhost"));
 	add_text(env, format_string("FLOAT_USER=%s", record->user));
 	add_text(env, format_string("FLOAT_USER_ID=%lld", (long long)record->uid));
-	for (size_t i = 0; i < count; i++)
-		json_object_array_add(env, json_object_new_string(lines[i]));
-	json_object_object_add(spec, "env", env);
-	return 0;
+	for (size_t i = 0; i < count && status == 0; i++) {
+		autofree char *line = NULL;
+		status = secrets_expand(job->fs, lines[i], (uid_t)record->uid, &line, err);
+		if (status == 0)
+			json_object_array_add(env, json_object_new_string(line));
+	}
+	return status;
 }
 
 int op_host_spec(struct job *job, const char *process, json_object **out, struct error *err)
 {
 	struct record record;
 	char serial[32];
+	/* Else it has its environment, and a secret in it may be gone by now. */
+	bool starts = !process[0];
 	job_snapshot(job, &record);
 	images_device_serial(record.digest, serial);
 	autojson json_object *spec = json_object_new_object();
@@ -211,7 +218,7 @@ int op_host_spec(struct job *job, const char *process, json_object **out, struct
 		json_object_array_add(data, volume);
 	}
 	json_object_object_add(spec, "data", data);
-	int status = environment(job, &record, spec, err);
+	int status = starts ? environment(job, &record, spec, err) : 0;
 	if (status < 0)
 		return status;
 	autolines char **lines = NULL;

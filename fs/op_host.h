@@ -6,6 +6,9 @@
 
 #include "fs/op.h"
 
+/* The work volume: what the job writes outside its data volumes, and its logs. */
+enum { OP_WORK_GIB = 16 };
+
 /* The parameters of a new host in an operation's record. */
 void op_host_plan(struct record_op *op, const struct cloud_type *type, enum cloud_market market);
 
@@ -22,5 +25,5 @@ int op_host_destroy(struct job *job, const char *host, struct error *err);
 /* Whether the cloud still has it; true where that cannot be told. */
 bool op_host_exists(struct floatfs *fs, const char *host);
 
-/* SPEC of agent/API.md; process may be "". Caller puts. */
+/* SPEC of agent/API.md; process is "" for a job that is to be started: only then its environment is told. Caller puts. */
 int op_host_spec(struct job *job, const char *process, json_object **spec, struct error *err);

@@ -15,7 +15,6 @@
 #include "lib/log.h"
 
 enum {
-	WORK_GIB = 16, /* the work volume: what the job writes outside its data volumes, and its logs */
 	/* btrfs keeps chunks for itself (metadata 256 MiB on a small device, system 4 MiB, and what it
 	   reserves): a volume of 10 GB must hold 10 GB of the job's. */
 	VOLUME_OVERHEAD_MIB = 640,
@@ -43,7 +42,7 @@ static int create_volume(struct job *job, const char *role, int64_t gib, char id
 
 static int create_volumes(struct job *job, struct error *err)
 {
-	int status = create_volume(job, "work", WORK_GIB, job->record.work_volume, err);
+	int status = create_volume(job, "work", OP_WORK_GIB, job->record.work_volume, err);
 	for (int64_t i = 0; i < job->record.volume_count && status == 0; i++) {
 		struct record_volume *volume = &job->record.volumes[i];
 		char role[32];

@@ -1,10 +1,13 @@
 #include "fs/options.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <fuse_lowlevel.h>
 #include <limits.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "cloud/cloud.h"
@@ -27,6 +30,9 @@ static const struct fuse_opt option_table[] = {
 	OPTION("fault=%s", faults),
 	OPTION("private", private_mount),
 	OPTION("root_jobs", root_jobs),
+	OPTION("quota_jobs=%u", quota_jobs),
+	OPTION("quota_size=%u", quota_size),
+	OPTION("keep=%s", keep_word),
 	OPTION("-f", foreground),
 	OPTION("-d", debug),
 	OPTION("debug", debug),
@@ -94,6 +100,26 @@ static int make_absolute(char **path, struct error *err)
 	return 0;
 }
 
+int options_parse_duration(const char *text, int64_t *seconds)
+{
+	static const struct {
+		char unit;
+		int64_t seconds;
+	} units[] = { { 's', 1 }, { 'm', 60 }, { 'h', 3600 }, { 'd', 86400 } };
+	char *end;
+	if (!isdigit((unsigned char)text[0]))
+		return -EINVAL;
+	errno = 0;
+	int64_t number = strtoll(text, &end, 10);
+	for (size_t i = 0; i < array_length(units); i++)
+		if (*end == units[i].unit && end[1] == '\0' && errno == 0 && number > 0 &&
+		    number <= INT32_MAX) {
+			*seconds = number * units[i].seconds;
+			return 0;
+		}
+	return -EINVAL;
+}
+
 int options_parse(struct options *options, int argc, char **argv, struct error *err)
 {
 	struct parse parse = { .err = err };
@@ -126,6 +152,9 @@ int options_parse(struct options *options, int argc, char **argv, struct error *
 	options->network = !options->network_word || !strcmp(options->network_word, "on");
 	if (!options->network && strcmp(options->network_word, "off"))
 		return error_set(err, EINVAL, "network=%s: it is on or off", options->network_word);
+	if (options->keep_word && options_parse_duration(options->keep_word, &options->keep_seconds) < 0)
+		return error_set(err, EINVAL, "keep=%s: write a time such as 30d, 12h, 90m or 45s",
+				 options->keep_word);
 	status = make_absolute(&options->state, err);
 	if (status == 0)
 		status = make_absolute(&options->mountpoint, err);
@@ -144,6 +173,7 @@ void options_free(struct options *options)
 	free(options->machine);
 	free(options->agent);
 	free(options->network_word);
+	free(options->keep_word);
 	free(options->faults);
 }
 
@@ -160,6 +190,10 @@ void options_print_help(void)
 	       "  -o agent=FILE    the agent's layer over the machine image (likewise)\n"
 	       "  -o network=off   jobs reach nothing but themselves (default: what the machine reaches)\n"
 	       "  -o private       only the user who mounted may use the mount\n"
+	       "  -o quota_jobs=N  at most so many jobs a user, ended ones too (default: no limit; root has "
+	       "none)\n"
+	       "  -o quota_size=GB at most so much in volumes a user (likewise)\n"
+	       "  -o keep=TIME     forget a job so long after its end: 30d, 12h, 90m, 45s (default: never)\n"
 	       "  -o root_jobs     jobs of every user may ask to be root in their containers\n"
 	       "  -o fault=STEP:KIND  make a named step fail once, for tests; + separates several\n\n"
 	       "See floatfs(1), and README in the mount.\n",

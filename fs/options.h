@@ -2,18 +2,23 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "lib/error.h"
 
 struct options {
 	char *mountpoint;
-	char *state;        /* the state directory, absolute */
-	char *cloud;        /* the provider's name */
-	char *machine;      /* the machine image; NULL: found beside the program */
-	char *agent;        /* the agent's layer over it; NULL: likewise */
-	char *network_word; /* on, off; NULL: on */
-	bool network;       /* jobs reach what the machine reaches */
-	char *faults;       /* STEP:KIND, several with + between, or NULL */
+	char *state;          /* the state directory, absolute */
+	char *cloud;          /* the provider's name */
+	char *machine;        /* the machine image; NULL: found beside the program */
+	char *agent;          /* the agent's layer over it; NULL: likewise */
+	char *network_word;   /* on, off; NULL: on */
+	bool network;         /* jobs reach what the machine reaches */
+	char *keep_word;      /* or NULL */
+	int64_t keep_seconds; /* ended jobs are forgotten after so long; 0: never */
+	/* Of each user but root; 0: no limit. */
+	unsigned quota_jobs, quota_size; /* jobs; GB of volumes */
+	char *faults;                    /* STEP:KIND, several with + between, or NULL */
 	/* Not bool: fuse_opt writes an int. */
 	int foreground;
 	int debug;
@@ -23,5 +28,7 @@ struct options {
 };
 
 int options_parse(struct options *options, int argc, char **argv, struct error *err);
+/* 30d, 12h, 90m, 45s; -EINVAL. */
+int options_parse_duration(const char *text, int64_t *seconds);
 void options_free(struct options *options);
 void options_print_help(void);

@@ -7,12 +7,18 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "fs/job.h"
 #include "lib/cleanup.h"
 #include "lib/file.h"
 #include "lib/utf8.h"
 
 const char *const settings_names[] = { "name", "image",   "instance", "script", "args",
 				       "env",  "volumes", "tags",     "policy", NULL };
+
+bool settings_may_be_written(const struct tree_entry *entry, const struct record *record)
+{
+	return job_is_draft(record) || (entry->live && !job_has_ended(record));
+}
 
 char *settings_path(struct job *job, const char *name)
 {

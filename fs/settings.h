@@ -1,10 +1,11 @@
 /*
  * A draft's settings: ordinary small text files, kept as files in STATE/jobs/SERIAL/settings/. FUSE reads and
- * writes them as such; `start` reads them through the functions here. After start they no longer change.
+ * writes them as such; `start` reads them through the functions here. After start they no longer change, but for those
+ * that are live.
  */
 #pragma once
 
-#include "fs/job.h"
+#include "fs/tree.h"
 
 enum { SETTING_LIMIT = 1 << 20, SETTING_SCRIPT_LIMIT = 4 << 20 };
 
@@ -13,6 +14,9 @@ extern const char *const settings_names[];
 
 /* The job's directory with its empty settings. */
 int settings_create(struct job *job, struct error *err);
+
+/* Whether FUSE may write this setting of a job with that record. */
+bool settings_may_be_written(const struct tree_entry *entry, const struct record *record);
 
 char *settings_path(struct job *job, const char *name); /* caller frees */
 

@@ -8,8 +8,10 @@
 #include "fs/images.h"
 #include "fs/op.h"
 #include "fs/op_host.h"
+#include "fs/secrets.h"
 #include "fs/settings.h"
 #include "fs/spec.h"
+#include "fs/users.h"
 #include "lib/cleanup.h"
 #include "lib/clock.h"
 #include "lib/file.h"
@@ -89,8 +91,12 @@ static int check_environment(struct submission *submission, struct error *err)
 	autolines char **lines = NULL;
 	size_t count;
 	int status = settings_read_lines(submission->job, "env", &lines, &count, err);
-	for (size_t i = 0; status == 0 && i < count; i++)
+	for (size_t i = 0; status == 0 && i < count; i++) {
 		status = spec_check_environment(lines[i], err);
+		if (status == 0)
+			status = secrets_expand(submission->job->fs, lines[i], (uid_t)submission->record.uid,
+						NULL, err);
+	}
 	return status;
 }
 
@@ -132,27 +138,60 @@ static int allow_root(struct submission *submission, const char *user, struct er
 	return 0;
 }
 
-static int check_policy(struct submission *submission, struct error *err)
+/* A line of policy as its name and value; "" where it has none. */
+static const char *split_policy(char *line)
+{
+	char *value = line + strcspn(line, " ");
+	if (*value)
+		*value++ = '\0';
+	return value + strspn(value, " ");
+}
+
+static int check_vm_policy(struct submission *submission, const char *value, struct error *err)
+{
+	return spec_parse_vm_policy(value, &submission->market, err);
+}
+
+static const struct {
+	const char *name;
+	bool live; /* what it says while the job runs counts too */
+	int (*check)(struct submission *submission, const char *value, struct error *err);
+} policies[] = {
+	{ "vmPolicy", true, check_vm_policy },
+	{ "user", false, allow_root },
+};
+
+static int check_one_policy(struct submission *submission, char *line, bool live, struct error *err)
+{
+	const char *value = split_policy(line);
+	for (size_t i = 0; i < array_length(policies); i++)
+		if (!strcmp(policies[i].name, line))
+			return live && !policies[i].live ? 0 : policies[i].check(submission, value, err);
+	return error_set(err, EINVAL, "policy %.40s: only vmPolicy and user are known", line);
+}
+
+static int read_policy(struct submission *submission, bool live, struct error *err)
 {
 	autolines char **lines = NULL;
 	size_t count;
 	submission->market = CLOUD_SPOT;
-	submission->record.root = submission->record.uid == 0;
 	int status = settings_read_lines(submission->job, "policy", &lines, &count, err);
-	for (size_t i = 0; status == 0 && i < count; i++) {
-		char *value = lines[i] + strcspn(lines[i], " ");
-		if (*value)
-			*value++ = '\0';
-		value += strspn(value, " ");
-		if (!strcmp(lines[i], "vmPolicy"))
-			status = spec_parse_vm_policy(value, &submission->market, err);
-		else if (!strcmp(lines[i], "user"))
-			status = allow_root(submission, value, err);
-		else
-			status = error_set(err, EINVAL, "policy %.40s: only vmPolicy and user are known",
-					   lines[i]);
-	}
-	record_set(submission->record.policy_market, cloud_market_name(submission->market));
+	for (size_t i = 0; status == 0 && i < count; i++)
+		status = check_one_policy(submission, lines[i], live, err);
+	return status;
+}
+
+static int check_policy(struct submission *submission, struct error *err)
+{
+	submission->record.root = submission->record.uid == 0;
+	return read_policy(submission, false, err);
+}
+
+int submit_read_market(struct job *job, enum cloud_market *market, struct error *err)
+{
+	struct submission submission = { .job = job };
+	int status = read_policy(&submission, true, err);
+	*market = submission.market;
 	return status;
 }
 
@@ -211,21 +250,25 @@ static int submit(struct job *job, struct error *err)
 	op_host_plan(&op, submission.type, submission.market);
 
 	job_lock(job);
-	bool draft = job_is_draft(&job->record) && !job->operating;
 	struct record before = job->record;
-	if (draft)
+	if (!job_is_draft(&job->record) || job->operating)
+		status = error_set(err, EBUSY, "job %s is being started", record->id);
+	else
+		status = users_check_volumes_locked(job->fs, record, err);
+	if (status == 0)
 		job->record = *record;
+	users_count_locked(job);
 	job_unlock(job);
-	if (!draft)
-		return error_set(err, EBUSY, "job %s is being started", record->id);
+	if (status < 0)
+		return status;
 	status = op_begin(job, &op_start, &op, "Initializing", err);
 	if (status < 0) {
 		job_lock(job);
 		job->record = before;
+		users_count_locked(job);
 		job_unlock(job);
-		return status;
 	}
-	return 0;
+	return status;
 }
 
 int submit_job(struct job *job, struct error *err)

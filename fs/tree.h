@@ -19,6 +19,7 @@ enum tree_kind {
 	TREE_ROOT, /* 1: FUSE_ROOT_ID */
 	TREE_README,
 	TREE_ERROR,
+	TREE_FEED,
 	TREE_JOBS,
 	TREE_JOB,
 	TREE_NAME,
@@ -53,6 +54,7 @@ enum tree_kind {
 	TREE_HOST_MARKET,
 	TREE_HOST_ADDRESS,
 	TREE_HOST_JOB,
+	TREE_HOST_CTL,
 	TREE_INSTANCES,
 	TREE_TYPE,
 	TREE_IMAGES,
@@ -61,26 +63,29 @@ enum tree_kind {
 	TREE_IMAGE_SIZE,
 	TREE_IMAGE_STATUS,
 	TREE_IMAGE_CTL,
+	TREE_SECRETS,
+	TREE_SECRET,
 	TREE_KINDS,
 };
 
 /* How an entry is shown. */
 enum tree_how {
 	HOW_DIRECTORY, /* its members are rows, or (name NULL in their row) made by what there is */
-	HOW_SETTING,   /* a draft's small text file */
+	HOW_SETTING,   /* a small text file */
 	HOW_VALUE,     /* text, rendered when it is opened */
 	HOW_CONTROL,   /* the same when read; one write is one command */
 	HOW_LIVE,      /* a growing file */
 	HOW_WAIT,      /* a read returns when the job has ended */
 	HOW_LINK,
 	HOW_LOG_ENTRY, /* a file, directory or link of the log directory */
+	HOW_SECRET,    /* a small file that is written and never read */
 };
 
 struct node {
 	enum tree_kind kind;
 	uint64_t serial; /* of the job, host or image; a type's place in the provider's list, from 1; 0 for
 			    the top */
-	uint32_t generation; /* of a log entry */
+	uint32_t generation; /* of a log entry; the asking user where the entry is per_user */
 };
 
 struct tree_entry {
@@ -88,7 +93,9 @@ struct tree_entry {
 	const char *name; /* NULL: one for each job, host, type, image or log file */
 	mode_t mode;      /* permission bits */
 	enum tree_how how;
-	bool in_job; /* the job sees it on its own /float too */
+	bool in_job;   /* the job sees it on its own /float too */
+	bool per_user; /* each user sees one of his own */
+	bool live;     /* a setting that is written until the job has ended, not only while it is a draft */
 	bool poll;
 	enum change change; /* what poll tells of */
 	/* Text of a value, control or link; 0 or -errno. */
@@ -118,6 +125,8 @@ int tree_stat(struct floatfs *fs, const struct node *node, struct stat *st);
 
 /* Text of a value, control or link; caller frees. (tree_walk.c) */
 int tree_render(struct floatfs *fs, const struct node *node, char **text, size_t *length);
+/* What poll tells of: differs once there is something new. */
+uint64_t tree_change(struct floatfs *fs, const struct node *node);
 /*
  * A command: data is what one write(2) brought. Checks its form, runs the entry's write, notes the sentence
  * of a refusal in `error`. 0 or -errno.

@@ -4,11 +4,14 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "fs/feed.h"
 #include "fs/images.h"
 #include "fs/job.h"
 #include "fs/mirror.h"
+#include "fs/secrets.h"
 #include "fs/settings.h"
 #include "fs/tree.h"
+#include "fs/users.h"
 #include "fs/values.h"
 #include "lib/cleanup.h"
 #include "lib/clock.h"
@@ -76,6 +79,13 @@ static int lookup_dynamic(struct floatfs *fs, const struct node *directory, cons
 		if (images_find(fs, name, &image) < 0)
 			return -ENOENT;
 		*node = (struct node){ .kind = TREE_IMAGE_DIRECTORY, .serial = image.serial };
+		return 0;
+	}
+	if (directory->kind == TREE_SECRETS) {
+		struct secret secret;
+		if (secrets_find(fs, name, &secret) < 0)
+			return -ENOENT;
+		*node = (struct node){ .kind = TREE_SECRET, .serial = secret.serial };
 		return 0;
 	}
 	if (directory->kind == TREE_INSTANCES) {
@@ -198,6 +208,13 @@ static int list_dynamic(struct floatfs *fs, const struct node *directory, struct
 			status = list->visit(list->context, image.name, &node);
 		}
 	}
+	if (directory->kind == TREE_SECRETS) {
+		struct secret secret;
+		for (size_t i = 0; status == 0 && secrets_get(fs, i, &secret) == 0; i++) {
+			struct node node = { .kind = TREE_SECRET, .serial = secret.serial };
+			status = list->visit(list->context, secret.name, &node);
+		}
+	}
 	if (directory->kind == TREE_INSTANCES) {
 		size_t count;
 		const struct cloud_type *types = fs->ops->types(fs->cloud, &count);
@@ -286,11 +303,24 @@ static int stat_in_job(struct floatfs *fs, const struct node *node, const struct
 	if (entry->how == HOW_SETTING) {
 		autofree char *path = settings_path(job, entry->name);
 		stat_fd(open(path, O_RDONLY | O_CLOEXEC), st);
-		if (!job_is_draft(&record))
+		if (!settings_may_be_written(entry, &record))
 			st->st_mode = S_IFREG | 0400;
 	} else if (entry->how == HOW_LIVE) {
 		stat_fd(tree_open_live(fs, node), st);
 	}
+	return 0;
+}
+
+/* Its size is nobody's business. */
+static int stat_secret(struct floatfs *fs, const struct node *node, struct stat *st)
+{
+	struct secret secret;
+	int status = secrets_find_serial(fs, node->serial, &secret);
+	if (status < 0)
+		return status;
+	st->st_uid = secret.uid;
+	st->st_gid = secret.gid;
+	set_times(st, secret.mtime_ns);
 	return 0;
 }
 
@@ -307,6 +337,12 @@ int tree_stat(struct floatfs *fs, const struct node *node, struct stat *st)
 	set_times(st, clock_now_ns());
 	if (is_below_job(node)) {
 		int status = stat_in_job(fs, node, entry, st);
+		if (status < 0)
+			return status;
+	} else if (entry->how == HOW_LIVE) {
+		stat_fd(tree_open_live(fs, node), st);
+	} else if (entry->how == HOW_SECRET) {
+		int status = stat_secret(fs, node, st);
 		if (status < 0)
 			return status;
 	} else if (entry->how == HOW_DIRECTORY) {
@@ -364,7 +400,7 @@ static void note_refusal(struct floatfs *fs, const struct node *node, const stru
 {
 	autojob struct job *job = is_below_job(node) ? job_find_serial(fs, node->serial) : NULL;
 	if (!job) {
-		fs_set_user_error(fs, caller->uid, sentence);
+		users_set_error(fs, caller->uid, sentence);
 		return;
 	}
 	job_lock(job);
@@ -405,8 +441,29 @@ int tree_command(struct floatfs *fs, const struct node *node, const struct calle
 	return status;
 }
 
+uint64_t tree_change(struct floatfs *fs, const struct node *node)
+{
+	const struct tree_entry *entry = tree_entry(node->kind);
+	if (node->kind == TREE_FEED) {
+		pthread_mutex_lock(&fs->lock);
+		uint64_t change = users_get_locked(fs, node->generation)->feed_change;
+		pthread_mutex_unlock(&fs->lock);
+		return change;
+	}
+	autojob struct job *job = entry && entry->poll ? job_find_serial(fs, node->serial) : NULL;
+	/* Of a job that is gone there is something new: that it is gone. */
+	if (!job)
+		return UINT64_MAX;
+	job_lock(job);
+	uint64_t change = job->changes[entry->change];
+	job_unlock(job);
+	return change;
+}
+
 int tree_open_live(struct floatfs *fs, const struct node *node)
 {
+	if (node->kind == TREE_FEED)
+		return feed_open_file(fs, node->generation);
 	autojob struct job *job = job_find_serial(fs, node->serial);
 	if (!job)
 		return -ENOENT;

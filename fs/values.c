@@ -8,6 +8,7 @@
 #include "fs/job.h"
 #include "fs/notify.h"
 #include "fs/settings.h"
+#include "fs/users.h"
 #include "lib/cleanup.h"
 #include "lib/clock.h"
 #include "lib/json.h"
@@ -72,9 +73,9 @@ int values_user_error(struct floatfs *fs, const struct node *node, FILE *out)
 {
 	/* Each user has one: fuse.c puts the asking one in the node. */
 	pthread_mutex_lock(&fs->lock);
-	for (struct user_error *entry = fs->user_errors; entry; entry = entry->next)
-		if (entry->uid == (uid_t)node->generation)
-			fprintf(out, "%s\n", entry->text);
+	const struct user *user = users_get_locked(fs, (uid_t)node->generation);
+	if (user->error[0])
+		fprintf(out, "%s\n", user->error);
 	pthread_mutex_unlock(&fs->lock);
 	return 0;
 }

@@ -97,6 +97,7 @@ assert_refused() { # ERRNO FILE TEXT [SENTENCE-PATTERN]
 	EBUSY) text='Device or resource busy' ;;
 	EOPNOTSUPP) text='Operation not supported' ;;
 	EACCES) text='Permission denied' ;;
+	EDQUOT) text='Disk quota exceeded' ;;
 	*) fail "no such errno: $1" ;;
 	esac
 	# bash's printf would write each line by itself.

@@ -146,6 +146,19 @@ test_images() {
 	[[ ! -e $MOUNT/images/other ]] || fail "it is still there"
 }
 
+test_secrets() {
+	local said
+	float secret set password 'a b{c}'
+	assert_equal password "$(float secret ls)" "secret ls"
+	if said=$(float secret get password 2>&1); then fail "it was shown: $said"; fi
+	submit -e 'P={secret:password}' <<<$'#!/bin/sh\necho "$P"'
+	wait_end
+	assert_equal 'a b{c}' "$(<"$dir/output")" output
+	float secret unset password
+	if said=$(float secret unset password 2>&1); then fail "it was removed twice"; fi
+	assert_match 'Error: *password*' "$said" "what it says"
+}
+
 test_other_shells() {
 	local shell
 	submit_sleeper

@@ -7,12 +7,33 @@ setup() {
 
 test_top() {
 	local name
-	for name in README jobs hosts instances images; do
+	for name in README error events jobs hosts instances images secrets; do
 		[[ -e $MOUNT/$name ]] || fail "there is no $name"
 	done
 	grep -q migrate "$MOUNT/README" || fail "README does not say how to use the tree"
 	assert_equal '' "$(ls "$MOUNT/jobs")" jobs
 	assert_equal '' "$(ls "$MOUNT/hosts")" hosts
+}
+
+documented() { # the names that floatfs(5) lists, a job's and those at the top
+	sed -n 's/^\.It Pa //p' "$top/man/floatfs.5" | sed 's/[,/ ]/\n/g' | grep . | sort -u
+}
+
+rows() { # of the table, as README shows it
+	sed -n '/^  README /,/^$/p' "$MOUNT/README" | awk 'NF {print $1}' | tr -d / | grep -vxF '*' | sort -u
+}
+
+test_manual_and_readme_say_the_same() {
+	local name
+	for name in $(rows); do
+		documented | grep -qxF "$name" || fail "floatfs(5) does not list $name"
+	done
+	for name in $(documented); do
+		case $name in
+		ID | i-... | TYPE | NAME) continue ;; # what stands for any name
+		esac
+		rows | grep -qxF "$name" || fail "floatfs(5) lists $name, which there is not"
+	done
 }
 
 test_instances() {

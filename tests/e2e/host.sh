@@ -1,0 +1,48 @@
+# shellcheck shell=bash
+# hosts/i-…/ctl: what an administrator does with a host.
+
+setup() {
+	start_daemon
+	import_small_root
+}
+
+test_reclaimed() {
+	local first
+	submit <<<$'#!/bin/bash\nfor ((i = 1; ; i++)); do echo $i; sleep 0.05; done'
+	wait_line "$dir/output" 3
+	first=$(host)
+	echo reclaim >"$MOUNT/hosts/$first/ctl"
+	wait_moved "$first"
+	assert_equal c5.large "$(info instance)" "its type"
+	wait_event "Host $first is reclaimed"
+	wait_for 20 test ! -e "$MOUNT/hosts/$first" || fail "host $first is there still"
+	echo cancel >"$dir/ctl"
+	wait_end
+	diff <(seq "$(tail -n 1 "$dir/output")") "$dir/output" || fail "its output has a hole"
+}
+
+test_terminated() {
+	local first
+	submit <<<$'#!/bin/sh\necho up\nsleep 1000'
+	wait_line "$dir/output" up
+	first=$(host)
+	echo terminate >"$MOUNT/hosts/$first/ctl"
+	wait_end
+	assert_equal FailToComplete "$(<"$dir/status")" status
+	wait_event "Host $first is terminated"
+	wait_event "Job ended: FailToComplete, host $first is gone"
+	no_host_is_left || fail "hosts are left"
+}
+
+test_refused() {
+	local ctl
+	submit <<<$'#!/bin/sh\necho up\nsleep 1000'
+	wait_line "$dir/output" up
+	ctl=$MOUNT/hosts/$(host)/ctl
+	if { echo explode >"$ctl"; } 2>/dev/null; then fail "explode was taken"; fi
+	assert_match '*reclaim or terminate*' "$(<"$MOUNT/error")" error
+	if setpriv --reuid=65534 --regid=65534 --clear-groups sh -c "echo terminate >'$ctl'" 2>/dev/null; then
+		fail "a user terminates a host"
+	fi
+	status_is Executing || fail "it is $(<"$dir/status")"
+}
