@@ -47,6 +47,7 @@ struct job {
 	int references;
 	bool operating;              /* an operation's thread is at work on it */
 	bool forgotten;              /* rmdir took it out of the table */
+	size_t hosted;               /* its place in fs->hosted, from 1; 0: it has no host */
 	int64_t counted, counted_gb; /* what it counts for in its user's quota (users.h) */
 	struct follower *follower;   /* NULL while nothing is followed */
 };
@@ -77,7 +78,9 @@ struct floatfs {
 	pthread_cond_t wakeup; /* stopping, an operation's end, a follower's end */
 	struct job **jobs;     /* by serial, ascending */
 	size_t job_count, job_room;
-	void *jobs_by_id; /* tsearch(3)'s tree of their record.id */
+	void *jobs_by_id;    /* tsearch(3)'s tree of their record.id */
+	struct job **hosted; /* those that have a host, or are given one; as long as jobs */
+	size_t hosted_count;
 	uint64_t last_serial;
 	struct user *users;
 	int workers; /* threads of operations and followers */

@@ -77,8 +77,26 @@ int job_save(struct job *job, struct error *err)
 	return status;
 }
 
+/* Hosts are looked for among the jobs that have one: most have ended. */
+static void note_hosted_locked(struct job *job)
+{
+	struct floatfs *fs = job->fs;
+	bool hosted = !job->forgotten && (job->record.host[0] || job->record.op.host[0]);
+	if (hosted && !job->hosted) {
+		fs->hosted[fs->hosted_count++] = job;
+		job->hosted = fs->hosted_count;
+	} else if (!hosted && job->hosted) {
+		struct job *last = fs->hosted[--fs->hosted_count];
+		fs->hosted[job->hosted - 1] = last;
+		last->hosted = job->hosted;
+		job->hosted = 0;
+	}
+}
+
 void job_changed_locked(struct job *job, enum change change)
 {
+	if (change == CHANGE_STATE)
+		note_hosted_locked(job);
 	job->changes[change]++;
 	notify_changed(job->fs->notify, &(struct node){ .kind = TREE_JOB, .serial = job->serial });
 }
@@ -175,6 +193,10 @@ static int insert_locked(struct floatfs *fs, struct job *job)
 		if (!larger)
 			return -ENOMEM;
 		fs->jobs = larger;
+		larger = realloc(fs->hosted, room * sizeof(struct job *));
+		if (!larger)
+			return -ENOMEM;
+		fs->hosted = larger;
 		fs->job_room = room;
 	}
 	char **named = tsearch(job->record.id, &fs->jobs_by_id, compare_ids);
@@ -187,6 +209,7 @@ static int insert_locked(struct floatfs *fs, struct job *job)
 	fs->jobs[at] = job;
 	fs->job_count++;
 	users_count_locked(job);
+	note_hosted_locked(job);
 	return 0;
 }
 
@@ -295,8 +318,9 @@ void job_free_all(struct floatfs *fs)
 	for (size_t i = 0; i < fs->job_count; i++)
 		job_put(fs->jobs[i]);
 	free(fs->jobs);
-	fs->jobs = NULL;
-	fs->job_count = 0;
+	free(fs->hosted);
+	fs->jobs = fs->hosted = NULL;
+	fs->job_count = fs->hosted_count = 0;
 }
 
 static void describe_draft(struct record *record, const char *id, uint64_t serial,
@@ -374,6 +398,7 @@ int job_forget(struct floatfs *fs, const char *id, struct error *err)
 		memmove(fs->jobs + at, fs->jobs + at + 1, (fs->job_count - at - 1) * sizeof(struct job *));
 		fs->job_count--;
 		users_count_locked(job);
+		note_hosted_locked(job);
 		tdelete(job->record.id, &fs->jobs_by_id, compare_ids);
 	}
 	pthread_mutex_unlock(&fs->lock);

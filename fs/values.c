@@ -269,8 +269,8 @@ static int each_host(struct floatfs *fs, bool (*visit)(void *context, const stru
 {
 	bool found = false;
 	pthread_mutex_lock(&fs->lock);
-	for (size_t i = 0; i < fs->job_count && !found; i++) {
-		const struct record *record = &fs->jobs[i]->record;
+	for (size_t i = 0; i < fs->hosted_count && !found; i++) {
+		const struct record *record = &fs->hosted[i]->record;
 		for (int other = 0; other < 2 && !found; other++) {
 			struct host_view host;
 			if (!(other ? record->op.host : record->host)[0])
