@@ -199,10 +199,10 @@ int spec_parse_vm_policy(const char *text, enum cloud_market *market, struct err
 		while (i < array_length(keys) && strcmp(keys[i].name, pair))
 			i++;
 		if (i == array_length(keys) || !value)
-			return error_set(
-			    err, EINVAL,
-			    "vmPolicy %.60s: write [onDemand=true], [spotOnly=true] or [spotFirst=true]",
-			    text);
+			return error_set(err, EINVAL,
+					 "policy vmPolicy %.60s: write [onDemand=true], [spotOnly=true] or "
+					 "[spotFirst=true]",
+					 text);
 		if (keys[i].chooses && !strcmp(value, "true"))
 			*market = keys[i].market;
 	}
