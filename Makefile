@@ -81,6 +81,7 @@ unit_fs_SRC := $(filter-out %/main.c $(BOOT_SRC),$(fs_SRC) $(cloud_SRC)) $(lib_S
 UNIT := $(B)/unit-fs $(B)/unit-agent
 SURVIVE := $(patsubst tests/survive/%.c,$(B)/survive/%,$(wildcard tests/survive/*.c))
 JOBS := $(patsubst tests/jobs/%.c,$(B)/jobs/%,$(wildcard tests/jobs/*.c))
+BENCH := $(patsubst tests/bench/%.c,$(B)/bench/%,$(wildcard tests/bench/*.c))
 
 $(UNIT): $(B)/unit-%: $$(call objects,$$(unit_$$*_TEST) $$(unit_$$*_SRC))
 	rm -f $@.a && ar qcs $@.a $(call objects,$(unit_$*_SRC))
@@ -91,6 +92,10 @@ $(UNIT): $(B)/unit-%: $$(call objects,$$(unit_$$*_TEST) $$(unit_$$*_SRC))
 $(B)/survive/%: tests/survive/%.c $(wildcard tests/survive/*.h)
 	@mkdir -p $(@D)
 	$(CC) -I. -D_GNU_SOURCE -std=gnu11 -Wall -Wextra -Werror -O2 -pthread -static -o $@ $<
+
+$(BENCH): $(B)/bench/%: tests/bench/%.c
+	@mkdir -p $(@D)
+	$(CC) -D_GNU_SOURCE -std=gnu11 -Wall -Wextra -Werror -O2 -static -o $@ $<
 
 $(B)/jobs/%: tests/jobs/%.c
 	@mkdir -p $(@D)
@@ -103,11 +108,16 @@ check: deps
 	@$(MAKE) --no-print-directory all image job-image test-image lint $(UNIT) $(SURVIVE) $(JOBS)
 	@B=$(B) tests/run
 
+bench: deps
+	@.ci/deps $(CHECK_DEPS)
+	@$(MAKE) --no-print-directory all image $(BENCH)
+	@B=$(B) tests/bench/run
+
 demo: deps
 	@$(MAKE) --no-print-directory all image job-image
 	@B=$(B) tests/demo
 
-SHELL_FILES = fs/float cloud/image/build tests/run tests/demo tests/e2e/worker tests/survive/stage tests/survive/list .ci/run .ci/deps $(wildcard tests/*/*.sh)
+SHELL_FILES = fs/float cloud/image/build tests/run tests/demo tests/e2e/worker tests/bench/run tests/survive/stage tests/survive/list .ci/run .ci/deps $(wildcard tests/*/*.sh)
 C_FILES = $(shell find lib fs agent cloud tests -name '*.[ch]')
 
 # It does not know cleanup attributes, and sees leaks everywhere.
@@ -159,4 +169,4 @@ uninstall:
 clean:
 	rm -rf $(B)
 
-.PHONY: all image job-image test-image check demo format lint deps install uninstall clean
+.PHONY: all image job-image test-image check bench demo format lint deps install uninstall clean

@@ -22,6 +22,8 @@
 
 /* Attributes are asked each time: sizes grow (reference: a cached size stops `tail -f` for good). */
 #define ATTR_TIMEOUT 0.0
+/* But of what no longer changes: the kernel would ask before each read(2) of its cache. */
+#define FINAL_ATTR_TIMEOUT 10.0
 /* Names of rows never move; names of jobs come and go with mkdir and rmdir, which the kernel sees itself. */
 #define ENTRY_TIMEOUT 0.0
 
@@ -68,9 +70,16 @@ static struct node node_of(fuse_req_t request, fuse_ino_t inode)
 	return node;
 }
 
+static double attr_timeout(struct floatfs *fs, const struct node *node)
+{
+	return tree_is_final(fs, node) ? FINAL_ATTR_TIMEOUT : ATTR_TIMEOUT;
+}
+
 static void reply_entry(fuse_req_t request, const struct node *node)
 {
-	struct fuse_entry_param entry = { .attr_timeout = ATTR_TIMEOUT, .entry_timeout = ENTRY_TIMEOUT };
+	struct fuse_entry_param entry = { .entry_timeout = ENTRY_TIMEOUT };
+	/* Before its size is: it may end in between. */
+	entry.attr_timeout = attr_timeout(fs_of(request), node);
 	struct node seen = node_of(request, tree_id(node));
 	int status = tree_stat(fs_of(request), &seen, &entry.attr);
 	entry.ino = tree_id(node);
@@ -94,11 +103,12 @@ static void reply_attr(fuse_req_t request, fuse_ino_t inode)
 {
 	struct stat st;
 	struct node node = node_of(request, inode);
+	double timeout = attr_timeout(fs_of(request), &node);
 	int status = tree_stat(fs_of(request), &node, &st);
 	if (status < 0)
 		fuse_reply_err(request, -status);
 	else
-		fuse_reply_attr(request, &st, ATTR_TIMEOUT);
+		fuse_reply_attr(request, &st, timeout);
 }
 
 static void op_getattr(fuse_req_t request, fuse_ino_t inode, struct fuse_file_info *info)
@@ -339,7 +349,9 @@ static void op_open(fuse_req_t request, fuse_ino_t inode, struct fuse_file_info 
 		return;
 	}
 	info->fh = (uint64_t)(uintptr_t)handle;
-	info->direct_io = 1;
+	/* What no longer changes is read once: then the kernel has it. */
+	info->keep_cache = tree_is_final(fs_of(request), &handle->node);
+	info->direct_io = !info->keep_cache;
 	/* A close must not wait for a daemon that is gone. */
 	info->noflush = (info->flags & O_ACCMODE) == O_RDONLY;
 	if (fuse_reply_open(request, info) == -ENOENT)

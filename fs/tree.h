@@ -125,6 +125,8 @@ int tree_stat(struct floatfs *fs, const struct node *node, struct stat *st);
 
 /* Text of a value, control or link; caller frees. (tree_walk.c) */
 int tree_render(struct floatfs *fs, const struct node *node, char **text, size_t *length);
+/* Whether its content is what it will stay: a log of a job that has ended. */
+bool tree_is_final(struct floatfs *fs, const struct node *node);
 /* What poll tells of: differs once there is something new. */
 uint64_t tree_change(struct floatfs *fs, const struct node *node);
 /*

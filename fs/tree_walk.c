@@ -441,6 +441,20 @@ int tree_command(struct floatfs *fs, const struct node *node, const struct calle
 	return status;
 }
 
+bool tree_is_final(struct floatfs *fs, const struct node *node)
+{
+	if (node->kind != TREE_LOG_ENTRY && !log_file_of(node->kind))
+		return false;
+	autojob struct job *job = job_find_serial(fs, node->serial);
+	if (!job)
+		return false;
+	job_lock(job);
+	/* Its last byte was here before its end was shown. */
+	bool ended = job_has_ended(&job->record);
+	job_unlock(job);
+	return ended;
+}
+
 uint64_t tree_change(struct floatfs *fs, const struct node *node)
 {
 	const struct tree_entry *entry = tree_entry(node->kind);
