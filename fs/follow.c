@@ -5,6 +5,7 @@
 
 #include "fs/agents.h"
 #include "fs/events.h"
+#include "fs/frames.h"
 #include "fs/mirror.h"
 #include "fs/op_host.h"
 #include "fs/tree.h"
@@ -15,7 +16,6 @@
 #include "lib/log.h"
 
 enum {
-	HEADER_LIMIT = 8 << 20,
 	RETRY_FIRST_MS = 50,
 	RETRY_LAST_MS = 2000,
 	STEADY_MS = 5000,
@@ -29,11 +29,7 @@ struct follower {
 	bool stop, restart;
 
 	/* The thread's own. */
-	char *header; /* of the frame that is arriving: its line so far */
-	size_t header_length, header_room;
-	uint64_t generation; /* of the data that is arriving */
-	int64_t offset;
-	size_t data_left;
+	struct frames frames;
 	bool paused, ended;
 	struct http_client *answers;
 	char host[64], address[64]; /* whom we follow now */
@@ -47,41 +43,22 @@ static bool should_leave(struct follower *follower)
 	return leave;
 }
 
-/* What the job ran into, if its agent says so. */
-static void describe_limits(json_object *exit, char *note, size_t size)
-{
-	static const struct {
-		const char *key, *words;
-	} limits[] = {
-		{ "oom", "out of memory" },
-		{ "pids", "no more processes allowed" },
-	};
-	json_object *full = json_get_array(exit, "full");
-	size_t used = 0;
-	*note = '\0';
-	for (size_t i = 0; i < array_length(limits); i++)
-		if (json_get_bool(exit, limits[i].key, false))
-			used += (size_t)snprintf(note + used, size - used, ", %s", limits[i].words);
-	for (size_t i = 0; full && i < json_object_array_length(full) && used < size; i++) {
-		const char *place = json_object_get_string(json_object_array_get_idx(full, i));
-		used += (size_t)snprintf(note + used, size - used, ", %.100s is full", place ? place : "");
-	}
-}
-
 static void note_exit(struct follower *follower, json_object *exit)
 {
 	struct job *job = follower->job;
 	struct error err = { 0 };
+	struct frames_exit end;
 	follower->ended = true;
+	frames_read_exit(exit, &end);
 	job_lock(job);
 	if (job->record.exit_known) {
 		job_unlock(job);
 		return;
 	}
 	job->record.exit_known = 1;
-	job->record.exit_code = json_get_int(exit, "code", 0) & 0xff;
-	job->record.exit_signal = json_get_int(exit, "signal", 0) & 0x7f;
-	describe_limits(exit, job->record.exit_note, sizeof(job->record.exit_note));
+	job->record.exit_code = end.code;
+	job->record.exit_signal = end.signal;
+	record_set(job->record.exit_note, end.note);
 	job->record.end_ns = clock_now_ns();
 	pthread_cond_broadcast(&job->fs->wakeup);
 	job_unlock(job);
@@ -109,18 +86,14 @@ static void answer_ask(struct follower *follower, json_object *ask)
 		log_info("job %s: an answer was not taken: %s", job->record.id, err.text);
 }
 
-static int take_frame(struct follower *follower, json_object *frame)
+static int take_frame(void *context, json_object *frame)
 {
+	struct follower *follower = context;
 	struct job *job = follower->job;
 	struct error err = { 0 };
 	json_object *names = json_get_array(frame, "names"), *exit = json_get_object(frame, "exit");
-	int64_t bytes = json_get_int(frame, "bytes", 0);
 	int status = 0;
-	if (bytes > 0) {
-		follower->generation = (uint64_t)json_get_int(frame, "generation", 0);
-		follower->offset = json_get_int(frame, "offset", 0);
-		follower->data_left = (size_t)bytes;
-	} else if (names) {
+	if (names) {
 		status = mirror_set_names(job->mirror, names, &err);
 		job_changed(job, CHANGE_LOGS);
 	} else if (json_get_int(frame, "truncated", 0) > 0) {
@@ -139,69 +112,30 @@ static int take_frame(struct follower *follower, json_object *frame)
 	return status < 0 || follower->ended || follower->paused;
 }
 
-/* Bytes of the line up to its newline; the frame is taken when it is whole. */
-static int take_header(struct follower *follower, const char *bytes, size_t length, size_t *used)
+static int take_data(void *context, const struct frames_data *at, const void *bytes, size_t length)
 {
-	const char *newline = memchr(bytes, '\n', length);
-	size_t more = newline ? (size_t)(newline - bytes) : length;
-	*used = newline ? more + 1 : more;
-	if (follower->header_length + more > HEADER_LIMIT)
-		return -EFBIG;
-	if (follower->header_length + more + 1 > follower->header_room) {
-		size_t room = follower->header_length + more + 4096;
-		char *larger = realloc(follower->header, room);
-		if (!larger)
-			return -ENOMEM;
-		follower->header = larger;
-		follower->header_room = room;
-	}
-	memcpy(follower->header + follower->header_length, bytes, more);
-	follower->header_length += more;
-	if (!newline)
-		return 0;
+	struct follower *follower = context;
+	struct job *job = follower->job;
 	struct error err = { 0 };
-	autojson json_object *frame = NULL;
-	int status = json_parse_object(follower->header, follower->header_length, &frame, &err);
-	follower->header_length = 0;
-	if (status < 0) {
-		log_error("job %s: its agent sent a frame that cannot be read: %s", follower->job->record.id,
-			  err.text);
-		return status;
-	}
-	return take_frame(follower, frame);
+	int status = mirror_append(job->mirror, at->generation, at->offset, bytes, length, &err);
+	if (status < 0)
+		log_error("job %s: %s", job->record.id, err.text);
+	else if (length == at->left)
+		job_changed(job, CHANGE_LOGS);
+	return status;
 }
 
-static int take_data(struct follower *follower, const char *bytes, size_t length, size_t *used)
-{
-	struct error err = { 0 };
-	*used = length < follower->data_left ? length : follower->data_left;
-	int status =
-	    mirror_append(follower->job->mirror, follower->generation, follower->offset, bytes, *used, &err);
-	if (status < 0) {
-		log_error("job %s: %s", follower->job->record.id, err.text);
-		return status;
-	}
-	follower->offset += (int64_t)*used;
-	follower->data_left -= *used;
-	if (!follower->data_left)
-		job_changed(follower->job, CHANGE_LOGS);
-	return 0;
-}
+static const struct frames_taker taker = { .frame = take_frame, .data = take_data };
 
 static int take_bytes(const void *bytes, size_t length, void *context)
 {
 	struct follower *follower = context;
-	const char *at = bytes;
-	while (length > 0) {
-		size_t used = 0;
-		int status = follower->data_left ? take_data(follower, at, length, &used)
-						 : take_header(follower, at, length, &used);
-		if (status)
-			return status;
-		at += used;
-		length -= used;
-	}
-	return should_leave(follower);
+	struct error err = { 0 };
+	int status = frames_take(&follower->frames, bytes, length, &err);
+	if (err.code)
+		log_error("job %s: its agent sent a frame that cannot be read: %s", follower->job->record.id,
+			  err.text);
+	return status ? status : should_leave(follower);
 }
 
 static int tick(void *context)
@@ -231,8 +165,7 @@ bool follow_note_lost(struct job *job, const char *host)
 static void forget_connection(struct follower *follower)
 {
 	http_client_free(take_pointer(follower->answers));
-	follower->header_length = 0;
-	follower->data_left = 0;
+	frames_reset(&follower->frames);
 	follower->paused = false;
 }
 
@@ -292,7 +225,7 @@ static void follow_run(struct floatfs *fs, void *context)
 	pthread_cond_broadcast(&fs->wakeup);
 	job_unlock(job);
 	bool ended = follower->ended;
-	free(follower->header);
+	frames_free(&follower->frames);
 	free(follower);
 	if (ended)
 		op_settle(job);
@@ -306,6 +239,7 @@ void follow_start(struct job *job)
 	if (!follower)
 		abort();
 	follower->job = job;
+	follower->frames = (struct frames){ .taker = &taker, .context = follower };
 	job_lock(job);
 	bool there = job->follower != NULL || job->record.exit_known;
 	if (!there) {
