@@ -223,12 +223,17 @@ static bool mend_core(struct span core)
 
 struct buffer {
 	unsigned char *data;
-	size_t length;
+	size_t length, room;
 };
 
-/* There is room: twice what the image had. */
 static void put(struct buffer *buffer, const void *data, size_t length)
 {
+	if (length > buffer->room - buffer->length) {
+		buffer->room = 2 * (buffer->length + length);
+		buffer->data = realloc(buffer->data, buffer->room);
+		if (!buffer->data)
+			abort();
+	}
 	memcpy(buffer->data + buffer->length, data, length);
 	buffer->length += length;
 }
@@ -274,13 +279,33 @@ static void put_file(struct buffer *buffer, struct span file)
 			put(buffer, field.start, (size_t)(field.bytes.end - field.start));
 			continue;
 		}
-		unsigned char data[256];
-		struct buffer timer = { .data = data };
+		struct buffer timer = { 0 };
 		put_timerfd(&timer, field.bytes);
 		put_varint(buffer, FILE_TIMERFD << 3 | 2);
 		put_varint(buffer, timer.length);
 		put(buffer, timer.data, timer.length);
+		free(timer.data);
 	}
+}
+
+static bool is_whole(struct span message)
+{
+	struct field field;
+	while (next_field(&message, &field))
+		;
+	return message.at;
+}
+
+/* One that can be understood: anything else stays as it is. */
+static bool is_timerfd(struct span file)
+{
+	struct field field;
+	if (!is_whole(file) || value_of(file, FILE_TYPE) != FILE_TYPE_TIMERFD)
+		return false;
+	while (next_field(&file, &field))
+		if (field.number == FILE_TIMERFD && (field.wire != 2 || !is_whole(field.bytes)))
+			return false;
+	return true;
 }
 
 /* ---- image files ---- */
@@ -289,18 +314,18 @@ static void put_file(struct buffer *buffer, struct span file)
 static bool next_record(struct span *image, struct span *message)
 {
 	uint32_t length;
-	if (image->end - image->at < (ptrdiff_t)sizeof(length))
+	size_t left = (size_t)(image->end - image->at);
+	if (left < sizeof(length))
 		return false;
 	memcpy(&length, image->at, sizeof(length));
-	image->at += sizeof(length);
-	if (length > (size_t)(image->end - image->at))
+	if (length > left - sizeof(length))
 		return false;
-	*message = (struct span){ image->at, image->at + length };
-	image->at += length;
+	message->at = image->at + sizeof(length);
+	image->at = message->end = message->at + length;
 	return true;
 }
 
-/* A kind of image: what is made of one, in a buffer with room for twice as much; false when there is nothing to change. */
+/* A kind of image: what is made of one; false when there is nothing to change. */
 typedef bool mend(struct span image, struct buffer *mended);
 
 static bool mend_cores(struct span image, struct buffer *mended)
@@ -320,16 +345,17 @@ static bool mend_files(struct span image, struct buffer *mended)
 	put(mended, image.at, IMAGE_HEADER);
 	while (next_record(&rest, &file)) {
 		size_t at = mended->length;
-		bool is_timerfd = value_of(file, FILE_TYPE) == FILE_TYPE_TIMERFD;
 		put(mended, file.at - sizeof(uint32_t), sizeof(uint32_t));
-		if (is_timerfd)
-			put_file(mended, file);
-		else
+		if (!is_timerfd(file)) {
 			put(mended, file.at, (size_t)(file.end - file.at));
+			continue;
+		}
+		put_file(mended, file);
 		uint32_t length = (uint32_t)(mended->length - at - sizeof(length));
 		memcpy(mended->data + at, &length, sizeof(length));
-		changed |= is_timerfd;
+		changed = true;
 	}
+	put(mended, rest.at, (size_t)(rest.end - rest.at));
 	return changed;
 }
 
@@ -347,15 +373,18 @@ static int mend_file(int directory, const char *name, mend *mend)
 	if (st.st_size < IMAGE_HEADER || st.st_size > IMAGE_LIMIT)
 		return -EFBIG;
 	autofree unsigned char *data = malloc((size_t)st.st_size);
-	struct buffer mended = { .data = malloc(2 * (size_t)st.st_size) };
-	autofree unsigned char *owned = mended.data;
-	if (!data || !owned)
+	if (!data)
 		return -ENOMEM;
 	if (pread(fd, data, (size_t)st.st_size, 0) != st.st_size)
 		return -EIO;
-	if (!mend((struct span){ data, data + st.st_size }, &mended))
+	struct buffer mended = { 0 };
+	bool changed = mend((struct span){ data, data + st.st_size }, &mended);
+	autofree unsigned char *owned = mended.data;
+	if (!changed)
 		return 0;
-	return pwrite(fd, mended.data, mended.length, 0) == (ssize_t)mended.length ? 0 : -EIO;
+	if (pwrite(fd, owned, mended.length, 0) != (ssize_t)mended.length)
+		return -EIO;
+	return ftruncate(fd, (off_t)mended.length) < 0 ? -errno : 0;
 }
 
 int mend_image(const char *directory, struct error *err)
