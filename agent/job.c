@@ -5,6 +5,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "agent/base64.h"
 #include "agent/cgroup.h"
 #include "agent/job_state.h"
 #include "agent/keeper_client.h"
@@ -136,42 +137,13 @@ int jobs_prepare(struct jobs *jobs, const char *id, int64_t epoch, json_object *
 
 /* ---- start ---- */
 
-static int decode_base64(const char *text, unsigned char **data, size_t *length)
-{
-	static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-	size_t size = strlen(text);
-	if (size % 4 || size / 4 * 3 > SCRIPT_MAX)
-		return -EINVAL;
-	autofree unsigned char *bytes = malloc(size / 4 * 3 + 1);
-	size_t used = 0;
-	if (!bytes)
-		return -ENOMEM;
-	for (size_t i = 0; i < size; i += 4) {
-		uint32_t group = 0;
-		int pads = 0;
-		for (size_t j = 0; j < 4; j++) {
-			const char *at = text[i + j] == '=' ? NULL : strchr(letters, text[i + j]);
-			/* Padding stands at the very end only. */
-			if ((!at && (text[i + j] != '=' || i + 4 != size || j < 2)) || (at && pads))
-				return -EINVAL;
-			pads += !at;
-			group = group << 6 | (at ? (uint32_t)(at - letters) : 0);
-		}
-		for (int j = 0; j < 3 - pads; j++)
-			bytes[used++] = (unsigned char)(group >> (16 - 8 * j));
-	}
-	*length = used;
-	*data = take_pointer(bytes);
-	return 0;
-}
-
 static int start(struct job *job, json_object *body, json_object **answer, struct error *err)
 {
 	const struct jobs_hooks *hooks = job->jobs->hooks;
 	autofree unsigned char *script = NULL;
 	size_t length = 0;
 	const char *encoded = json_get_string(body, "script", NULL);
-	int status = encoded ? decode_base64(encoded, &script, &length) : -EINVAL;
+	int status = encoded ? base64_decode(encoded, SCRIPT_MAX, &script, &length) : -EINVAL;
 	if (status < 0)
 		return error_set(err, EINVAL, "the request holds no script in base64 of at most %d MiB",
 				 SCRIPT_MAX >> 20);
