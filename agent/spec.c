@@ -15,7 +15,7 @@ static bool is_alphanumeric(char c)
 
 bool spec_id_valid(const char *id)
 {
-	if (!id || !is_alphanumeric(id[0]) || strlen(id) > SPEC_ID_MAX || strstr(id, ".."))
+	if (!id || !is_alphanumeric(id[0]) || strlen(id) > SPEC_ID_MAX)
 		return false;
 	for (const char *c = id; *c; c++)
 		if (!is_alphanumeric(*c) && !strchr("._-", *c))

@@ -39,7 +39,7 @@ struct spec {
 struct spec *spec_parse(json_object *object, struct error *err);
 void spec_free(struct spec *spec);
 
-/* [A-Za-z0-9][A-Za-z0-9._-]{0,63}, and no "..": good as a name of a directory. */
+/* [A-Za-z0-9][A-Za-z0-9._-]{0,63}: good as a name of a directory. */
 bool spec_id_valid(const char *id);
 /* Absolute, no empty, "." or ".." part, no end slash, no control characters. */
 bool spec_path_valid(const char *path);

@@ -93,7 +93,7 @@ int spec_resolve_target(const struct spec_target *target, const struct cloud_ops
 static bool mount_ok(const char *mount)
 {
 	/* Places that the container itself needs: a volume there would hide them. */
-	static const char *const taken[] = { "/proc",  "/sys",          "/dev",
+	static const char *const taken[] = { "/proc",  "/sys",          "/dev",          "/tmp",
 					     "/float", "/opt/memverge", "/var/log/float" };
 	size_t length = strlen(mount);
 	if (mount[0] != '/' || length < 2 || length >= sizeof(((struct record_volume *)0)->mount) ||

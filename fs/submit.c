@@ -16,8 +16,10 @@
 #include "lib/clock.h"
 #include "lib/file.h"
 
-/* As long as container engines show their ids. */
-enum { CONTAINER_DIGITS = 12 };
+enum {
+	CONTAINER_DIGITS = 12, /* as long as container engines show their ids */
+	WORDS_MAX = 4000,      /* an agent takes 4,096, with those that floatfs adds */
+};
 
 /* What the settings make of the record. */
 struct submission {
@@ -91,6 +93,8 @@ static int check_environment(struct submission *submission, struct error *err)
 	autolines char **lines = NULL;
 	size_t count;
 	int status = settings_read_lines(submission->job, "env", &lines, &count, err);
+	if (status == 0 && count > WORDS_MAX)
+		return error_set(err, EINVAL, "env has more than %d entries", WORDS_MAX);
 	for (size_t i = 0; status == 0 && i < count; i++) {
 		status = spec_check_environment(lines[i], err);
 		if (status == 0)
@@ -98,6 +102,12 @@ static int check_environment(struct submission *submission, struct error *err)
 						NULL, err);
 	}
 	return status;
+}
+
+static bool lies_in(const char *path, const char *other)
+{
+	size_t length = strlen(other);
+	return !strncmp(path, other, length) && (path[length] == '/' || path[length] == '\0');
 }
 
 static int check_volumes(struct submission *submission, struct error *err)
@@ -117,8 +127,10 @@ static int check_volumes(struct submission *submission, struct error *err)
 		if (status < 0)
 			return status;
 		for (size_t j = 0; j < i; j++)
-			if (!strcmp(record->volumes[j].mount, volume->mount))
-				return error_set(err, EINVAL, "volumes: %s is there twice", volume->mount);
+			if (lies_in(volume->mount, record->volumes[j].mount) ||
+			    lies_in(record->volumes[j].mount, volume->mount))
+				return error_set(err, EINVAL, "volumes: %s and %s lie in one another",
+						 record->volumes[j].mount, volume->mount);
 		record->volume_count++;
 	}
 	return 0;
@@ -199,7 +211,10 @@ static int check_arguments(struct submission *submission, struct error *err)
 {
 	autolines char **lines = NULL;
 	size_t count;
-	return settings_read_words(submission->job, "args", &lines, &count, err);
+	int status = settings_read_words(submission->job, "args", &lines, &count, err);
+	if (status == 0 && count > WORDS_MAX)
+		return error_set(err, EINVAL, "args has more than %d entries", WORDS_MAX);
+	return status;
 }
 
 static int check_tags(struct submission *submission, struct error *err)

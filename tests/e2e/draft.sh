@@ -82,7 +82,12 @@ test_start_is_refused() {
 	assert_refused EINVAL "$dir/ctl" start '*size*'
 	echo '[size=1]:/proc' >"$dir/volumes"
 	assert_refused EINVAL "$dir/ctl" start '*/proc*'
+	printf '[size=1]:/data\n[size=1]:/data/more\n' >"$dir/volumes"
+	assert_refused EINVAL "$dir/ctl" start '*lie in one another*'
 	: >"$dir/volumes"
+	seq 5000 >"$dir/args"
+	assert_refused EINVAL "$dir/ctl" start '*args*'
+	: >"$dir/args"
 	echo 'not an assignment' >"$dir/env"
 	assert_refused EINVAL "$dir/ctl" start '*NAME=VALUE*'
 	: >"$dir/env"

@@ -82,6 +82,7 @@ Test(spec, volumes)
 		{ "[size=10]:/data/", EINVAL },
 		{ "[size=10]:/data/../etc", EINVAL },
 		{ "[size=10]:/proc", EINVAL },
+		{ "[size=10]:/tmp/x", EINVAL },
 		{ "[size=10]:/dev/shm", EINVAL },
 		{ "[size=10]:/var", EINVAL }, /* it would hide /var/log/float */
 		{ "[size=10]s3://bucket/path:/mnt", EOPNOTSUPP },

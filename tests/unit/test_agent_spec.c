@@ -63,12 +63,19 @@ Test(agent_spec, has_defaults)
 	spec_free(spec);
 }
 
+Test(agent_spec, takes_every_id_that_floatfs_does)
+{
+	struct error err = { 0 };
+	struct spec *spec = parse_with("id", "\"a..b_c-.\"", &err);
+	cr_assert_not_null(spec, "%s", err.text);
+	spec_free(spec);
+}
+
 Test(agent_spec, refuses_bad_names)
 {
 	refuses("id", "\"../etc\"", "job id");
 	refuses("id", "\"a/b\"", "job id");
 	refuses("id", "\"\"", "job id");
-	refuses("id", "\"a..b\"", "job id");
 	refuses("id", "7", "job id");
 	refuses("hostname", "\"a b\"", "host name");
 	refuses("uid", "-1", "uid");
