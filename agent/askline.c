@@ -186,7 +186,9 @@ static void note_answer(struct askline *line, const char *text, size_t length)
 	}
 	int64_t number = json_get_int(answer, "ask", -1);
 	json_object *data = NULL;
-	json_object_object_get_ex(answer, "data", &data);
+	/* Of another type it would have a text, but no length. */
+	if (!json_object_object_get_ex(answer, "data", &data) || !json_object_is_type(data, json_type_string))
+		data = NULL;
 	for (struct question **link = &line->list; *link; link = &(*link)->following) {
 		if ((*link)->number != number)
 			continue;

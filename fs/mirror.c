@@ -71,10 +71,13 @@ static int parse_entry(json_object *name, struct mirror_entry *entry)
 	/* A link that leads out of the log directory would lead a reader into the reader's own files. */
 	if (entry->type == MIRROR_LINK && (!path_ok(target) || strlen(target) >= sizeof(entry->target)))
 		return -EBADMSG;
-	snprintf(entry->target, sizeof(entry->target), "%s", target);
+	if (entry->type == MIRROR_LINK)
+		snprintf(entry->target, sizeof(entry->target), "%s", target);
 	entry->generation = (uint64_t)generation;
 	entry->mode = (mode_t)json_get_int(name, "mode", 0600) & 0777;
 	entry->mtime_ns = json_get_int(name, "mtime_ns", 0);
+	if (entry->mtime_ns < 0)
+		entry->mtime_ns = 0;
 	return 0;
 }
 
@@ -115,6 +118,38 @@ static void names_clear(struct names *names)
 	*names = (struct names){ 0 };
 }
 
+static int compare_nodes(const void *one, const void *other)
+{
+	const struct mirror_entry *a = one, *b = other;
+	return a->generation != b->generation ? (a->generation < b->generation ? -1 : 1)
+					      : compare_paths(a, b);
+}
+
+/* A generation is one file, directory or link, and a directory has one path. */
+static bool is_another_node(const struct mirror_entry *kept, const struct mirror_entry *entry)
+{
+	return kept->generation != entry->generation ||
+	       (kept->type == entry->type && entry->type != MIRROR_DIRECTORY);
+}
+
+static bool is_another_path(const struct mirror_entry *kept, const struct mirror_entry *entry)
+{
+	return strcmp(kept->path, entry->path) != 0;
+}
+
+/* Sorts, and leaves out what contradicts the one before it. */
+static void sort_entries(struct names *names, int (*compare)(const void *one, const void *other),
+			 bool (*is_another)(const struct mirror_entry *kept,
+					    const struct mirror_entry *entry))
+{
+	size_t kept = 0;
+	qsort(names->entries, names->count, sizeof(*names->entries), compare);
+	for (size_t i = 0; i < names->count; i++)
+		if (kept == 0 || is_another(&names->entries[kept - 1], &names->entries[i]))
+			names->entries[kept++] = names->entries[i];
+	names->count = kept;
+}
+
 /* Names that the mirror cannot show (too long, or a device, say) are left out; they stay on the volume. */
 static int parse_names(json_object *array, struct names *names)
 {
@@ -131,7 +166,8 @@ static int parse_names(json_object *array, struct names *names)
 	for (size_t i = 0; i < room; i++)
 		if (parse_entry(json_object_array_get_idx(array, i), &names->entries[names->count]) == 0)
 			names->count++;
-	qsort(names->entries, names->count, sizeof(*names->entries), compare_paths);
+	sort_entries(names, compare_nodes, is_another_node);
+	sort_entries(names, compare_paths, is_another_path);
 	for (size_t i = 0; i < names->count; i++)
 		names->by_generation[i] = &names->entries[i];
 	qsort(names->by_generation, names->count, sizeof(*names->by_generation), compare_generations);
@@ -207,7 +243,8 @@ int mirror_set_names(struct mirror *mirror, json_object *array, struct error *er
 	mirror->names = fresh;
 	close_content_locked(mirror);
 	for (size_t i = 0; i < old.count; i++) {
-		if (old.entries[i].type != MIRROR_FILE || find_generation(&fresh, old.entries[i].generation))
+		const struct mirror_entry *still = find_generation(&fresh, old.entries[i].generation);
+		if (old.entries[i].type != MIRROR_FILE || (still && still->type == MIRROR_FILE))
 			continue;
 		autofree char *path = content_path(mirror, old.entries[i].generation);
 		unlink(path);

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "fs/spec.h"
 #include "lib/cleanup.h"
 #include "lib/json.h"
 
@@ -149,10 +150,10 @@ int record_load(const char *path, struct record *record, struct error *err)
 		    err, EPROTONOSUPPORT,
 		    "%s was written by a newer floatfs (record version %lld): start that one again", path,
 		    (long long)version);
-	if (version < 1)
-		return error_set(err, EBADMSG, "%s is not a job's record", path);
 	memset(record, 0, sizeof(*record));
 	read_fields(record_fields, array_length(record_fields), object, record);
+	if (version < 1 || record->serial < 1 || !spec_name_ok(record->id) || !record->status[0])
+		return error_set(err, EBADMSG, "%s is not a job's record", path);
 	record->version = RECORD_VERSION;
 	json_object *volumes = json_get_array(object, "volumes");
 	size_t count = volumes ? json_object_array_length(volumes) : 0;

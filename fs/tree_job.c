@@ -76,9 +76,12 @@ static int read_text(struct job *job, const struct node *node, json_object *answ
 	autofree char *text = NULL;
 	size_t length;
 	int status = tree_render(job->fs, node, &text, &length);
-	if (status == 0)
-		json_object_object_add(answer, "data", json_object_new_string_len(text, (int)length));
-	return status;
+	if (status < 0)
+		return status;
+	/* A sentence may have been cut within a character. */
+	utf8_repair(text);
+	json_object_object_add(answer, "data", json_object_new_string_len(text, (int)length));
+	return 0;
 }
 
 static int read_piece(struct job *job, const struct node *node, json_object *ask, json_object *answer)

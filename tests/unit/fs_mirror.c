@@ -163,3 +163,49 @@ Test(mirror, leaves_out_what_could_lead_a_reader_astray)
 		cr_expect_eq(count, 0, "%s", names[i]);
 	}
 }
+
+/* Node ids are made of generations: one must not mean two things, and no directory be found within itself. */
+Test(mirror, leaves_out_contradictions)
+{
+	static const struct {
+		const char *names;
+		int top, below;
+	} cases[] = {
+		{ "{\"names\": [{\"path\": \"a\", \"generation\": 1, \"type\": \"file\"},"
+		  "{\"path\": \"a\", \"generation\": 2, \"type\": \"file\"}]}",
+		  1, 0 },
+		{ "{\"names\": [{\"path\": \"a\", \"generation\": 1, \"type\": \"directory\"},"
+		  "{\"path\": \"b\", \"generation\": 1, \"type\": \"file\"}]}",
+		  1, 0 },
+		{ "{\"names\": [{\"path\": \"a\", \"generation\": 1, \"type\": \"directory\"},"
+		  "{\"path\": \"a/b\", \"generation\": 1, \"type\": \"directory\"}]}",
+		  1, 0 },
+		{ "{\"names\": [{\"path\": \"a\", \"generation\": 1, \"type\": \"directory\"},"
+		  "{\"path\": \"a/b\", \"generation\": 2, \"type\": \"link\", \"target\": \"x\"},"
+		  "{\"path\": \"a/c\", \"generation\": 2, \"type\": \"link\", \"target\": \"x\"}]}",
+		  1, 2 },
+	};
+	for (size_t i = 0; i < array_length(cases); i++) {
+		int top = 0, below = 0;
+		cr_assert_eq(set_names(cases[i].names), 0);
+		mirror_list(mirror, "", count_name, &top);
+		mirror_list(mirror, "a", count_name, &below);
+		cr_expect_eq(top, cases[i].top, "%s", cases[i].names);
+		cr_expect_eq(below, cases[i].below, "%s", cases[i].names);
+	}
+}
+
+Test(mirror, a_generation_that_becomes_another_type_begins_anew)
+{
+	struct mirror_entry entry;
+	cr_assert_eq(set_names(TWO_NAMES), 0);
+	cr_assert_eq(mirror_append(mirror, 257, 0, "hello", 5, NULL), 0);
+	cr_assert_eq(set_names("{\"names\": [{\"path\": \"d\", \"generation\": 257, \"type\": "
+			       "\"directory\", \"mtime_ns\": -1}]}"),
+		     0);
+	cr_assert_eq(mirror_find(mirror, "d", &entry), 0);
+	cr_expect_eq(entry.mtime_ns, 0);
+	cr_assert_eq(set_names(TWO_NAMES), 0);
+	cr_assert_eq(mirror_find(mirror, "output", &entry), 0);
+	cr_expect_eq(entry.size, 0);
+}

@@ -62,7 +62,17 @@ Test(record, of_a_newer_version_is_refused)
 Test(record, that_is_broken_is_refused)
 {
 	static const char *const broken[] = {
-		"", "{", "[]", "null", "{}", "{\"version\": \"1\"}", "{\"version\": 1} x"
+		"",
+		"{",
+		"[]",
+		"null",
+		"{}",
+		"{\"version\": \"1\"}",
+		"{\"version\": 1} x",
+		"{\"version\": 1}",
+		"{\"version\": 1, \"serial\": 1, \"id\": \"../a\", \"status\": \"Draft\"}",
+		"{\"version\": 1, \"serial\": 0, \"id\": \"a\", \"status\": \"Draft\"}",
+		"{\"version\": 1, \"serial\": 1, \"id\": \"a\"}",
 	};
 	char *path = scratch_path("record.json");
 	for (size_t i = 0; i < array_length(broken); i++) {
