@@ -101,11 +101,14 @@ static int find_host(struct cloud *cloud, const char *id, struct error *err)
 	autofree char *directory = format_string("%s/hosts/%s", cloud->state, id);
 	autofree char *path = format_string("%s/host.json", directory);
 	autojson json_object *record = NULL;
-	if (json_read_file(path, &record, NULL) < 0) {
+	int status = json_read_file(path, &record, err);
+	if (status == -ENOENT) {
 		/* Its record comes first: without one, nothing else of it was made. */
-		int status = file_remove_tree(directory);
+		status = file_remove_tree(directory);
 		return status < 0 ? error_sys(err, -status, "cannot remove %s", directory) : 0;
 	}
+	if (status < 0)
+		return status;
 	struct local_host *host = calloc(1, sizeof(*host));
 	if (!host)
 		return error_set(err, ENOMEM, "out of memory");
