@@ -11,6 +11,7 @@
 #include "fs/spec.h"
 #include "lib/cleanup.h"
 #include "lib/file.h"
+#include "lib/utf8.h"
 
 #define BEGINS "{secret:"
 
@@ -185,9 +186,10 @@ static int read_value(struct floatfs *fs, const char *name, uid_t uid, char **va
 	int status = file_read(path, SECRET_LIMIT, value, &length);
 	if (status < 0)
 		return error_sys(err, -status, "the secret %s cannot be read", name);
-	if (strlen(*value) != length) {
+	if (strlen(*value) != length || !utf8_valid(*value)) {
 		free(take_pointer(*value));
-		return error_set(err, EINVAL, "the secret %s holds a NUL byte, which env cannot", name);
+		return error_set(err, EINVAL, "the secret %s holds bytes that are no text: write UTF-8",
+				 name);
 	}
 	if (length > 0 && (*value)[length - 1] == '\n')
 		(*value)[length - 1] = '\0';

@@ -69,13 +69,16 @@ test_bad_ones() {
 	if { head -c 70000 /dev/zero >"$MOUNT/secrets/large"; } 2>/dev/null; then fail "70 kB were taken"; fi
 	rm "$MOUNT/secrets/large"
 	if { : >"$MOUNT/jobs/file"; } 2>/dev/null; then fail "a file was made in jobs"; fi
-	printf 'a\0b' >"$MOUNT/secrets/binary"
 	dir=$MOUNT/jobs/binary
 	mkdir "$dir"
 	echo small >"$dir/image"
 	echo c5.large >"$dir/instance"
 	echo '#!/bin/sh' >"$dir/script"
 	echo 'A={secret:binary}' >"$dir/env"
-	assert_refused EINVAL "$dir/ctl" start '*NUL*'
+	for bytes in 'a\0b' 'a\377b'; do
+		# shellcheck disable=SC2059 # it is a format
+		printf "$bytes" >"$MOUNT/secrets/binary"
+		assert_refused EINVAL "$dir/ctl" start '*no text*'
+	done
 	rm "$MOUNT/secrets/binary"
 }
