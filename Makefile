@@ -101,11 +101,42 @@ $(B)/jobs/%: tests/jobs/%.c
 	@mkdir -p $(@D)
 	$(CC) -D_GNU_SOURCE -std=gnu11 -Wall -Wextra -Werror -O2 -static -o $@ $<
 
--include $(patsubst %.o,%.d,$(call objects,$(UNIT_SRC)))
+# Fuzz targets (tests/fuzz/fuzz.h) are libFuzzer's and so clang's: all that they are made of is made again below $(B)/fuzz.
+# The archives are as those of the unit tests, with what else is parsed of a host.
+FUZZ_SRC := $(wildcard tests/fuzz/*.c)
+FUZZ_SECONDS ?= 600
+fuzz_agent_SRC := $(unit_agent_SRC)
+fuzz_fs_SRC := $(unit_fs_SRC) cloud/guest/enrolment.c agent/spec.c
+
+fuzz-targets:
+	@$(MAKE) --no-print-directory B=$(B)/fuzz CC=clang CFLAGS='-O1 -g -fno-omit-frame-pointer' \
+		SAN_FLAGS='-fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined' fuzz-programs
+
+.SECONDARY: $(call objects,$(FUZZ_SRC)) $(B)/fuzz-fs.a $(B)/fuzz-agent.a
+
+fuzz-programs: $(patsubst tests/fuzz/%.c,$(B)/bin/%,$(FUZZ_SRC))
+
+$(B)/fuzz-%.a: $$(call objects,$$(fuzz_$$*_SRC))
+	rm -f $@ && ar qcs $@ $^
+
+$(B)/bin/agent_%: $(B)/tests/fuzz/agent_%.o $(B)/fuzz-agent.a
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -fsanitize=fuzzer $(LDFLAGS) -o $@ $^ $$(pkg-config --libs $(agent_PKGS)) $(agent_LIBS)
+
+$(B)/bin/%: $(B)/tests/fuzz/%.o $(B)/fuzz-fs.a
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -fsanitize=fuzzer $(LDFLAGS) -o $@ $^ $$(pkg-config --libs $(fs_PKGS))
+
+fuzz: deps
+	@.ci/deps $(CHECK_DEPS)
+	@$(MAKE) --no-print-directory fuzz-targets
+	@B=$(B) FUZZ_SECONDS=$(FUZZ_SECONDS) tests/run fuzz.
+
+-include $(patsubst %.o,%.d,$(call objects,$(UNIT_SRC) $(FUZZ_SRC)))
 
 check: deps
 	@.ci/deps $(CHECK_DEPS)
-	@$(MAKE) --no-print-directory all image job-image test-image lint $(UNIT) $(SURVIVE) $(JOBS)
+	@$(MAKE) --no-print-directory all image job-image test-image lint $(UNIT) $(SURVIVE) $(JOBS) fuzz-targets
 	@B=$(B) tests/run
 
 bench: deps
@@ -117,7 +148,7 @@ demo: deps
 	@$(MAKE) --no-print-directory all image job-image
 	@B=$(B) tests/demo
 
-SHELL_FILES = fs/float cloud/image/build tests/run tests/demo tests/e2e/worker tests/bench/run tests/survive/stage tests/survive/list .ci/run .ci/deps $(wildcard tests/*/*.sh)
+SHELL_FILES = fs/float cloud/image/build tests/run tests/demo tests/e2e/worker tests/bench/run tests/fuzz/run tests/survive/stage tests/survive/list .ci/run .ci/deps $(wildcard tests/*/*.sh)
 C_FILES = $(shell find lib fs agent cloud tests -name '*.[ch]')
 
 # It does not know cleanup attributes, and sees leaks everywhere.
@@ -134,7 +165,7 @@ lint:
 	@clang-format --dry-run -Werror $(C_FILES)
 	@echo "lint: cppcheck"
 	@cppcheck --quiet --enable=warning,performance,portability --inline-suppr --error-exitcode=1 -j 2 $(CPPCHECK) \
-		$(filter-out tests/unit/% tests/survive/%,$(filter %.c,$(C_FILES)))
+		$(filter-out tests/unit/% tests/survive/% tests/fuzz/%,$(filter %.c,$(C_FILES)))
 	@echo "lint: clang -Werror"
 	@$(MAKE) --no-print-directory --silent B=$(B)/clang CC=clang all
 
@@ -144,7 +175,7 @@ lint:
 DEPS := gcc libc6-dev make pkg-config libfuse3-dev fuse3 libcurl4-gnutls-dev libgnutls28-dev libjson-c-dev \
 	libmicrohttpd-dev libseccomp-dev libnftables-dev libinotifytools0-dev libmount-dev mmdebstrap squashfs-tools squashfs-tools-ng ca-certificates iproute2 procps \
 	slirp4netns nftables
-CHECK_DEPS := clang clang-format cppcheck shellcheck libcriterion-dev busybox curl openssl python3
+CHECK_DEPS := clang libclang-rt-dev clang-format cppcheck shellcheck libcriterion-dev busybox curl openssl python3
 
 deps:
 	@.ci/deps $(DEPS)
@@ -169,4 +200,4 @@ uninstall:
 clean:
 	rm -rf $(B)
 
-.PHONY: all image job-image test-image check bench demo format lint deps install uninstall clean
+.PHONY: all image job-image test-image check bench fuzz fuzz-targets fuzz-programs demo format lint deps install uninstall clean
