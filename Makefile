@@ -28,7 +28,7 @@ objects = $(patsubst %.c,$(B)/%.o,$(1))
 # A program that a provider runs on its own.
 BOOT_SRC := cloud/local/boot.c
 
-all: $(B)/floatfs $(B)/float-agent $(B)/float-job-init $(B)/float-local-boot $(B)/float-init $(B)/float
+all: $(B)/floatfs $(B)/float-agent $(B)/float-job-init $(B)/float-criu-limits.so $(B)/float-local-boot $(B)/float-init $(B)/float
 
 $(B)/floatfs: $(call objects,$(fs_SRC) $(filter-out $(BOOT_SRC),$(cloud_SRC)) $(lib_SRC))
 	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $$(pkg-config --libs $(fs_PKGS))
@@ -46,6 +46,11 @@ $(B)/float-init: $(call objects,$(guest_SRC) lib/error.c lib/log.c lib/file.c li
 $(B)/float-job-init: agent/init/init.c agent/init/init.h
 	@mkdir -p $(@D)
 	$(CC) -I. -D_GNU_SOURCE -std=gnu11 -Wall -Wextra -Werror -Os -static -s -o $@ $<
+
+# Never with sanitizers: criu has none.
+$(B)/float-criu-limits.so: agent/preload/limits.c
+	@mkdir -p $(@D)
+	$(CC) -D_GNU_SOURCE -std=gnu11 -Wall -Wextra -Werror $(CFLAGS) -fPIC -shared -s -o $@ $<
 
 $(B)/float: fs/float
 	@mkdir -p $(@D)

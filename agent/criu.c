@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
@@ -11,6 +12,7 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/inotify.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -33,6 +35,8 @@ enum { WORDS_MAX = 48 + 2 * LAYOUT_BINDS_MAX, LOG_LIMIT = 16 << 20, CHECK_TIMEOU
 /* A deleted file that the job holds open goes into the image up to this size. */
 #define GHOST_LIMIT   "1073741824"
 #define FEATURE_CACHE "/run/criu.kdat"
+/* preload/limits.c */
+#define LIMITS_LIBRARY "/usr/lib/float/float-criu-limits.so"
 
 /* A command line; owned words are freed with it. */
 struct words {
@@ -70,7 +74,7 @@ void criu_prepare_host(void)
 		log_info("fs.pipe-max-size stays as it is: %s", strerror(-status));
 	/*
 	 * criu tries out the kernel's features at its first run and keeps what it found here: not inside a
-	 * freeze, and not disguised as the job's user. What `check` itself thinks of the kernel is of no use.
+	 * freeze. What `check` itself thinks of the kernel is of no use.
 	 */
 	if (access(FEATURE_CACHE, F_OK) < 0 &&
 	    proc_run((const char *const[]){ "criu", "check", NULL }, &options, &err) < 0)
@@ -121,25 +125,16 @@ static int explain(const struct layout *layout, const char *action, int status, 
 
 /* ---- dump ---- */
 
-struct disguise {
-	int cgroup_namespace;
-	uid_t uid;
-	gid_t gid;
-};
-
-/*
- * criu asks prlimit(2) about the tasks, which takes their own real user and group, or CAP_SYS_RESOURCE: root
- * of a machine that is itself a container does not have that. All of a job's tasks are its user's, unless
- * that is root.
- */
-static int disguise(void *context)
+/* criu finds the job's cgroups as the job sees them. */
+static int enter_cgroup_namespace(void *context)
 {
-	const struct disguise *as = context;
-	if (setns(as->cgroup_namespace, CLONE_NEWCGROUP) < 0)
-		return -errno;
-	if (syscall(SYS_setresgid, as->gid, 0, 0) < 0 || syscall(SYS_setresuid, as->uid, 0, 0) < 0)
-		return -errno;
-	return 0;
+	return setns(*(const int *)context, CLONE_NEWCGROUP) < 0 ? -errno : 0;
+}
+
+/* May criu ask for the limits of other users' tasks? The bounding set is what a program that root executes gets. */
+static bool may_ask_for_limits(void)
+{
+	return prctl(PR_CAPBSET_READ, CAP_SYS_RESOURCE, 0, 0, 0) == 1;
 }
 
 /* Do the tasks run on after criu let go of them? criu resumes them itself, also when it is killed: they were
@@ -205,10 +200,11 @@ int criu_dump(const struct layout *layout, struct network *network, pid_t pid, i
 
 	/*
 	 * Two ends of a connection are dumped one after the other: what one of them sent in between would be
-	 * acknowledged and lost. It takes criu 4 ms, which a job without TCP is spared.
+	 * acknowledged and lost. criu locks them once the tasks stand, in some milliseconds that a job without TCP
+	 * is spared. Locked before, the job would feel it: what it sends by UDP would fail, and its new
+	 * connections would wait for TCP's timers, for seconds.
 	 */
-	bool tcp = network_has_tcp(), disguised = layout->spec->uid != 0 || layout->spec->gid != 0;
-	add_common(&words, layout, "dump", tcp && !disguised ? "nftables" : "skip");
+	add_common(&words, layout, "dump", network_has_tcp() ? "nftables" : "skip");
 	add_word(&words, format_string("--tree"));
 	add_word(&words, format_string("%d", (int)pid));
 	/* Seconds until all tasks must have stopped: a task in uninterruptible sleep ends the dump, not the
@@ -226,19 +222,14 @@ int criu_dump(const struct layout *layout, struct network *network, pid_t pid, i
 	autoclose int fd = open(namespace, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return error_sys(err, errno, "cannot open %s", namespace);
-	struct disguise as = { fd, layout->spec->uid, layout->spec->gid };
+	static const char *const preload[] = { "LD_PRELOAD=" LIMITS_LIBRARY, NULL };
 	struct proc_options options = {
 		.timeout_ms = timeout_ms > 0 ? timeout_ms : 1,
-		.setup = disguise,
-		.setup_context = &as,
+		.setup = enter_cgroup_namespace,
+		.setup_context = &fd,
+		.environment = may_ask_for_limits() ? NULL : preload,
 	};
 	int last_pid = pids_last(pid);
-	/*
-	 * libnftables ends a process whose real user is not the effective one: then we lock, all of it and a moment
-	 * before the freeze. What TCP sends meanwhile it sends again.
-	 */
-	if (tcp && disguised && (status = network_lock(network, err)) < 0)
-		return status;
 	*freeze_ns = clock_now_ns();
 	status = proc_run((const char *const *)words.word, &options, err);
 	if (status == 0) {
@@ -414,8 +405,6 @@ static const struct {
 	  "the CPU of the other host lacks something that the job's has" },
 	{ "Can't get 1:16 opt",
 	  "the job has a network socket open, which this criu cannot carry on this kernel" },
-	{ "Can't get rlimit",
-	  "a process of the job runs as another user, and this host may not ask for its limits" },
 };
 
 /* Said at level error, but harmless. */

@@ -9,18 +9,18 @@ timeout=240
 # What stands in not_yet does not survive a move today, or not each time (sleeps, polls, waits, waits_sysv: their
 # timeouts ran out early in one run of several); it is kept to be run by hand: survive not_yet.
 declare -A groups=(
-	[processes]="threads futex fpu rseq session zombie orphan stopped prctl rlimit nice credentials capabilities seccomp"
+	[processes]="threads futex fpu rseq session zombie orphan stopped prctl rlimit nice credentials capabilities seccomp users"
 	[memory]="mmap hugepage shm memfd sysv_shm sysv_sem sysv_msg mqueue deleted"
 	[files]="files directory locks lease inotify pipe pipe_full fifo eventfd epoll signalfd pty"
 	[time]="itimer alarm posix_timer timerfd clocks signal_pending signal_handler"
 	[waiting]="interrupted"
 	[unix]="unix_stream unix_dgram unix_listen passed_fd"
 	[network]="tcp tcp_stream tcp_listen tcp_half udp"
-	[not_yet]="sleeps polls waits waits_sysv eventfd_semaphore unix_names unix_backlog tcp_backlog users"
+	[not_yet]="sleeps polls waits waits_sysv eventfd_semaphore unix_names unix_backlog tcp_backlog"
 	[tree]="float_files float_reads float_events"
 )
 
-# Most jobs are not of root, who has more rights and is dumped in another way.
+# Most jobs are not of root, who has more rights.
 declare -A owners=([files]=65534 [time]=65534 [waiting]=65534 [network]=65534 [tree]=65534)
 
 setup() {
