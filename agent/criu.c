@@ -398,6 +398,8 @@ static const struct {
 	{ "External socket", "the job has a socket connected to a process outside of its container" },
 	{ "Unknown socket collected (family 40)",
 	  "the job has a socket to a virtual machine (AF_VSOCK) open, which cannot be carried" },
+	{ "Control messages in queue", "a message on a unix socket of the job is on its way with the "
+				       "credentials of its sender, which cannot be carried" },
 	{ "Unknown socket collected", "the job has a socket open of a kind that cannot be carried" },
 	{ " of that type [", "the job has a file or device open of a kind that cannot be carried" },
 	{ "cpu: ", "the CPU of the other host lacks something that the job's has" },

@@ -14,9 +14,9 @@ declare -A groups=(
 	[files]="files directory locks lease inotify pipe pipe_full fifo eventfd epoll signalfd pty"
 	[time]="itimer alarm posix_timer timerfd clocks signal_pending signal_handler"
 	[waiting]="interrupted"
-	[unix]="unix_stream unix_dgram unix_listen passed_fd"
+	[unix]="unix_stream unix_dgram unix_listen unix_names passed_fd"
 	[network]="tcp tcp_stream tcp_listen tcp_half udp"
-	[not_yet]="sleeps polls waits waits_sysv eventfd_semaphore unix_names unix_backlog tcp_backlog"
+	[not_yet]="sleeps polls waits waits_sysv eventfd_semaphore unix_backlog tcp_backlog"
 	[tree]="float_files float_reads float_events"
 )
 

@@ -51,6 +51,10 @@ test_landlock() {
 	refused_and_goes_on landlock 'a file or device open of a kind that cannot be carried'
 }
 
+test_message_with_credentials() {
+	refused_and_goes_on message 'on its way with the credentials of its sender, which cannot be carried'
+}
+
 test_target_is_too_small() {
 	local from
 	submit -- hold 700 <"$B/jobs/limits"
