@@ -1,5 +1,6 @@
-/* Capabilities: the sets of a process, one that it has given up, its bounding set and secure bits. */
+/* Capabilities: the sets of a process, one that it has given up, its bounding and ambient sets and secure bits. */
 #include <linux/capability.h>
+#include <linux/securebits.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 
@@ -21,17 +22,22 @@ int main(void)
 		before[0].inheritable = 1U << CAP_CHOWN;
 		check(syscall(SYS_capset, &header, before) == 0);
 		check(prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, CAP_CHOWN, 0, 0) == 0);
-		check(prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) == 0);
+		check(prctl(PR_SET_SECUREBITS,
+			    SECBIT_KEEP_CAPS | SECBIT_NO_SETUID_FIXUP | SECBIT_NO_SETUID_FIXUP_LOCKED, 0, 0,
+			    0) == 0);
 	}
+	int secure_bits = prctl(PR_GET_SECUREBITS, 0, 0, 0, 0);
 	for (unsigned long cap = 0; cap < 41; cap++)
 		bounding |= (unsigned long)(prctl(PR_CAPBSET_READ, cap, 0, 0, 0) == 1) << cap;
 	while (survive_moved()) {
 		check(syscall(SYS_capget, &header, now) == 0 && !memcmp(before, now, sizeof(now)));
 		for (unsigned long cap = 0; cap < 41; cap++)
 			check(prctl(PR_CAPBSET_READ, cap, 0, 0, 0) == (int)(bounding >> cap & 1));
+		check(prctl(PR_GET_SECUREBITS, 0, 0, 0, 0) == secure_bits);
 		if (root) {
 			check(prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_IS_SET, CAP_CHOWN, 0, 0) == 1);
-			check(prctl(PR_GET_KEEPCAPS, 0, 0, 0, 0) == 1);
+			check(prctl(PR_GET_KEEPCAPS, 0, 0, 0, 0) == 1 &&
+			      prctl(PR_SET_SECUREBITS, SECBIT_KEEP_CAPS, 0, 0, 0) < 0);
 			check(chroot("/") < 0 && errno == EPERM);
 		}
 	}

@@ -1,4 +1,5 @@
-/* A process's own ids, real, effective and saved, its groups, and that it may get no new privileges. */
+/* A process's own ids, real, effective, saved and of file access, its groups, and that it may get no new privileges. */
+#include <sys/fsuid.h>
 #include <sys/prctl.h>
 
 #include "tests/survive/survive.h"
@@ -13,6 +14,7 @@ int main(void)
 		      getresgid(&gids[0], &gids[1], &gids[2]) == 0);
 		for (int i = 0; i < 3; i++)
 			check(uids[i] == uid && gids[i] == gid);
+		check((uid_t)setfsuid((uid_t)-1) == uid && (gid_t)setfsgid((gid_t)-1) == gid);
 		check(getgroups(32, now) == count && !memcmp(groups, now, sizeof(gid_t) * (size_t)count));
 		check(prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1);
 	}
