@@ -18,9 +18,13 @@
 
 /* criu's mark on the packets that it makes itself (SOCCR_MARK, soccr/soccr.h), to put back a closed half. */
 #define CRIU_MARK "0xc114"
+/*
+ * TCP alone: it is what may have packets on its way while no task of the job runs. And tasks may run a moment before the
+ * lock is opened: what TCP sends then it sends again, but a dropped UDP packet is an EPERM for its sender.
+ */
 #define HOOK(name)                                                                                           \
-	"chain " name " { type filter hook " name " priority 0; policy drop; meta mark " CRIU_MARK           \
-	" accept; }; "
+	"chain " name " { type filter hook " name " priority 0; meta mark != " CRIU_MARK                     \
+	" meta l4proto tcp drop; }; "
 /* Nothing else sets rules in there: the job may not. */
 #define UNLOCKED "flush ruleset; "
 #define LOCKED   UNLOCKED "table inet float { " HOOK("input") HOOK("output") "}"

@@ -1,6 +1,6 @@
 /*
  * The job's network namespace: made by the keeper, which lives in it from then on, and what it starts too. It
- * can be locked: only criu's own packets pass. It must be while criu puts connections back: a segment for a
+ * can be locked: of TCP only criu's own packets pass. It must be while criu puts connections back: a segment for a
  * socket that is not there yet would be answered by a reset. (At a dump criu locks the connections itself,
  * and leaves them so.) One thread at a time.
  */
