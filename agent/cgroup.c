@@ -160,9 +160,7 @@ void cgroup_close(const int *fds, int count)
 		close(fds[i]);
 }
 
-typedef void each_process(pid_t pid, void *context);
-
-static int for_each_process(each_process *call, void *context)
+int cgroup_each_process(cgroup_process *call, void *context)
 {
 	autoplaces struct places places;
 	find_places(&places);
@@ -173,21 +171,20 @@ static int for_each_process(each_process *call, void *context)
 	autofree char *procs = format_string("%s/cgroup.procs", places.path[0]);
 	autofclose FILE *file = fopen(procs, "re");
 	for (int pid; file && fscanf(file, "%d", &pid) == 1; met++)
-		call(pid, context);
+		if (pid > 0) /* 0 is one of another pid namespace: it is not the job's */
+			call(pid, context);
 	return met;
 }
 
 static void kill_one(pid_t pid, void *context)
 {
 	(void)context;
-	/* 0 is a process of another pid namespace: it is not the job's. */
-	if (pid > 0)
-		kill(pid, SIGKILL);
+	kill(pid, SIGKILL);
 }
 
 int cgroup_kill(void)
 {
-	return for_each_process(kill_one, NULL);
+	return cgroup_each_process(kill_one, NULL);
 }
 
 static void add_memory(pid_t pid, void *context)
@@ -224,6 +221,6 @@ int64_t cgroup_memory(void)
 			       (more ? strtoll(more + strlen(tables[i].more), NULL, 10) : 0);
 	}
 	int64_t sum = 0;
-	for_each_process(add_memory, &sum);
+	cgroup_each_process(add_memory, &sum);
 	return sum;
 }

@@ -28,6 +28,10 @@ char *cgroup_place(const char *controller);
 int cgroup_open(int fds[CGROUP_HIERARCHIES_MAX], struct error *err);
 void cgroup_close(const int *fds, int count);
 
+/* Calls it for each of its processes; returns how many there are. */
+typedef void cgroup_process(pid_t pid, void *context);
+int cgroup_each_process(cgroup_process *call, void *context);
+
 /* SIGKILL to everything in it; returns the number of processes it met. */
 int cgroup_kill(void);
 

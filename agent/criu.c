@@ -20,6 +20,7 @@
 
 #include "agent/cgroup.h"
 #include "agent/container.h"
+#include "agent/criu_reason.h"
 #include "agent/mend.h"
 #include "agent/pids.h"
 #include "lib/cleanup.h"
@@ -28,7 +29,12 @@
 #include "lib/log.h"
 #include "lib/proc.h"
 
-enum { WORDS_MAX = 48 + 2 * LAYOUT_BINDS_MAX, LOG_LIMIT = 16 << 20, CHECK_TIMEOUT_MS = 10000 };
+enum {
+	WORDS_MAX = 48 + 2 * LAYOUT_BINDS_MAX,
+	LOG_LIMIT = 16 << 20,
+	CHECK_TIMEOUT_MS = 10000,
+	STOP_TIMEOUT_S = 3
+};
 
 /* criu's pipes for pages: larger than any of them. */
 #define PIPE_MAX_SIZE "1073741824"
@@ -90,11 +96,17 @@ static void add_common(struct words *words, const struct layout *layout, const c
 	 * by SIGILL on a lesser machine. Open files are compared by their size only: for a build id criu would
 	 * map them, and those of the job's own /float have no content while it stands.
 	 */
-	static const char *const flags[] = {
-		"--manage-cgroups=ignore", "--tcp-established", "--ext-unix-sk", "--file-locks",
-		"--cpu-cap=fpu,ins",       "--link-remap",      "--ghost-limit", GHOST_LIMIT,
-		"--skip-in-flight",        "--file-validation", "filesize",      NULL
-	};
+	static const char *const flags[] = { "--manage-cgroups=ignore",
+					     "--tcp-established",
+					     "--ext-unix-sk",
+					     "--file-locks",
+					     "--cpu-cap=fpu,ins",
+					     "--link-remap",
+					     "--ghost-limit",
+					     GHOST_LIMIT,
+					     "--file-validation",
+					     "filesize",
+					     NULL };
 	add_word(words, format_string("criu"));
 	add_word(words, format_string("%s", action));
 	add_words(words, flags);
@@ -107,6 +119,7 @@ static void add_common(struct words *words, const struct layout *layout, const c
 	add_word(words, format_string("%s/criu-%s.log", layout->directory, action));
 }
 
+/* EAGAIN where the reason passes by itself. */
 static int explain(const struct layout *layout, const char *action, int status, const char *what,
 		   struct error *err)
 {
@@ -119,8 +132,8 @@ static int explain(const struct layout *layout, const char *action, int status, 
 	if (file_read(path, LOG_LIMIT, &text, NULL) < 0)
 		return error_prefix(err, "%s: ", what);
 	log_info("%s: criu's log is kept in %s", what, path);
-	criu_reason(text, reason, sizeof(reason));
-	return error_set(err, EIO, "%s: %s", what, reason);
+	bool passes = criu_reason(text, reason, sizeof(reason));
+	return error_set(err, passes ? EAGAIN : EIO, "%s: %s", what, reason);
 }
 
 /* ---- dump ---- */
@@ -207,10 +220,13 @@ int criu_dump(const struct layout *layout, struct network *network, pid_t pid, i
 	add_common(&words, layout, "dump", network_has_tcp() ? "nftables" : "skip");
 	add_word(&words, format_string("--tree"));
 	add_word(&words, format_string("%d", (int)pid));
-	/* Seconds until all tasks must have stopped: a task in uninterruptible sleep ends the dump, not the
-	 * job. */
+	/*
+	 * Seconds until all tasks must have stopped: a task in uninterruptible sleep ends the dump, not the job. Not
+	 * many: the others stand meanwhile, among them a vfork's child that its parent sleeps for.
+	 */
 	add_word(&words, format_string("--timeout"));
-	add_word(&words, format_string("%d", timeout_ms > 10000 ? 10 : timeout_ms / 1000 + 1));
+	add_word(&words, format_string("%d", timeout_ms > 1000 * STOP_TIMEOUT_S ? STOP_TIMEOUT_S
+										: timeout_ms / 1000 + 1));
 	for (size_t i = 0; i < layout->count; i++) {
 		const struct layout_bind *bind = &layout->binds[i];
 		autofree char *place = bind->in_root ? layout_resolve(layout, bind->target) : NULL;
@@ -380,66 +396,4 @@ int criu_restore(const struct layout *layout, struct network *network, int timeo
 	}
 	kill_leftovers();
 	return error_set(err, EIO, "the restore failed: criu did not tell the job's first process");
-}
-
-/* ---- the reason ---- */
-
-/* What criu says, and what that means for whom it concerns. */
-static const struct {
-	const char *said;
-	const char *means;
-} known[] = {
-	{ "No space left on device", "the volume for the process image is full" },
-	{ "Can't lookup mount", "the job has a file open that does not belong to its container" },
-	{ "Can't dump ghost file", "a deleted file that the job holds open is too large to be carried" },
-	{ "Timeout reached", "a process of the job did not stop in time" },
-	{ "io_uring", "the job uses io_uring, which cannot be carried" },
-	{ "Can't dump half of pipe", "the job has a pipe open whose other end is outside of its container" },
-	{ "External socket", "the job has a socket connected to a process outside of its container" },
-	{ "Unknown socket collected (family 40)",
-	  "the job has a socket to a virtual machine (AF_VSOCK) open, which cannot be carried" },
-	{ "Control messages in queue", "a message on a unix socket of the job is on its way with the "
-				       "credentials of its sender, which cannot be carried" },
-	{ "Unknown socket collected", "the job has a socket open of a kind that cannot be carried" },
-	{ " of that type [", "the job has a file or device open of a kind that cannot be carried" },
-	{ "cpu: ", "the CPU of the other host lacks something that the job's has" },
-	{ "CPU instruction capabilities do not match",
-	  "the CPU of the other host lacks something that the job's has" },
-	{ "Can't get 1:16 opt",
-	  "the job has a network socket open, which this criu cannot carry on this kernel" },
-};
-
-/* Said at level error, but harmless. */
-static const char *const harmless[] = { "RLIMIT_NOFILE", "Unable to create tun", "Dumping FAILED",
-					"Restoring FAILED", "Unable to open the log" };
-
-static bool mentions(const char *line, const char *const *words, size_t count)
-{
-	for (size_t i = 0; i < count; i++)
-		if (strstr(line, words[i]))
-			return true;
-	return false;
-}
-
-void criu_reason(const char *log, char *sentence, size_t size)
-{
-	autofree char *copy = format_string("%s", log);
-	const char *first = NULL;
-	char *rest = copy;
-	snprintf(sentence, size, "criu gave no reason");
-	/* The first error is the cause; the later ones are its consequences. */
-	for (char *line; !first && (line = strsep(&rest, "\n"));) {
-		const char *error = strstr(line, "Error (");
-		const char *text = error ? strstr(error, "): ") : NULL;
-		if (text && !mentions(text, harmless, array_length(harmless)))
-			first = text + strlen("): ");
-	}
-	if (!first)
-		return;
-	for (size_t i = 0; i < array_length(known); i++)
-		if (strstr(first, known[i].said)) {
-			snprintf(sentence, size, "%s (criu: %s)", known[i].means, first);
-			return;
-		}
-	snprintf(sentence, size, "criu: %s", first);
 }

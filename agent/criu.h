@@ -1,6 +1,5 @@
 /*
- * The criu program: the command lines of dump and restore, their time limits, and the reason of a failure out
- * of criu's log. The keeper calls dump and restore (it is the parent of what is restored, and lives in the
+ * The criu program: the command lines of dump and restore and their time limits. The keeper calls dump and restore (it is the parent of what is restored, and lives in the
  * job's network namespace); they block until criu has ended.
  */
 #pragma once
@@ -14,7 +13,8 @@
 
 /*
  * Freeze the tree of pid and write it to DIRECTORY/process/image/, made fresh. On success the tasks are dead,
- * not yet waited for. On failure criu has let them go on. *freeze_ns is the moment before criu was started.
+ * not yet waited for. On failure criu has let them go on; -EAGAIN says that the reason passes by itself, and that it
+ * may be tried again. *freeze_ns is the moment before criu was started.
  */
 int criu_dump(const struct layout *layout, struct network *network, pid_t pid, int timeout_ms,
 	      int64_t *freeze_ns, struct error *err);
@@ -25,9 +25,6 @@ int criu_dump(const struct layout *layout, struct network *network, pid_t pid, i
  */
 int criu_restore(const struct layout *layout, struct network *network, int timeout_ms, pid_t *pid,
 		 int64_t *thaw_ns, struct error *err);
-
-/* One plain sentence out of criu's log; size > 0. */
-void criu_reason(const char *log, char *sentence, size_t size);
 
 /* What criu needs to find on the host, before the first job is frozen. The caller has a loopback device that
  * is up. */

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "agent/keeper_client.h"
 #include "lib/cleanup.h"
@@ -16,6 +17,10 @@ enum {
 	RESTORE_TIMEOUT_MS = 60000,
 	DEVICE_WAIT_MS = 20000,
 	RELEASE_MIN_MS = 2000,
+	/* A dump refused for what passes by itself is tried again, after pauses that double. */
+	PATIENCE_MS = 10000,
+	PAUSE_FIRST_MS = 20,
+	PAUSE_LAST_MS = 1000,
 };
 
 static int left_ms(const struct frozen *frozen)
@@ -137,7 +142,7 @@ static int warm_peer(struct frozen *frozen, struct error *err)
 	return frozen->hooks->warm_peer(frozen->context, frozen->to, frozen->id, err);
 }
 
-static int dump(struct frozen *frozen, struct error *err)
+static int try_dump(struct frozen *frozen, struct error *err)
 {
 	autojson json_object *fields = json_object_new_object(), *reply = NULL;
 	/* The deadline is that of the frozen part: it begins here. */
@@ -145,7 +150,8 @@ static int dump(struct frozen *frozen, struct error *err)
 	json_set_int(fields, "timeout_ms", frozen->deadline_ms);
 	int status = keeper_call(frozen->layout->directory, "dump", fields,
 				 frozen->deadline_ms + KEEPER_MARGIN_MS, &reply, err);
-	frozen->closed = json_get_int(reply, "closed", 0);
+	/* Of each try: the job may have made new ones since the last. */
+	frozen->closed += json_get_int(reply, "closed", 0);
 	if (status < 0) {
 		/* Whatever was answered, what counts is whether the tasks are there. */
 		autojson json_object *now = NULL;
@@ -158,6 +164,41 @@ static int dump(struct frozen *frozen, struct error *err)
 	frozen->freeze_ns = json_get_int(reply, "freeze_ns", 0);
 	frozen->dumped_ns = clock_now_ns();
 	return 0;
+}
+
+/* False when somebody wants the job to stay. */
+static bool pause_for(const struct frozen *frozen, int64_t ms)
+{
+	int64_t until = clock_monotonic_ms() + ms;
+	while (!frozen->aborted(frozen->job)) {
+		if (clock_monotonic_ms() >= until)
+			return true;
+		nanosleep(&(struct timespec){ .tv_nsec = PAUSE_FIRST_MS * 1000000 / 2 }, NULL);
+	}
+	return false;
+}
+
+/* The job runs between the tries: what passes by itself needs it to. */
+static int dump(struct frozen *frozen, struct error *err)
+{
+	int64_t begun = clock_monotonic_ms(), pause = PAUSE_FIRST_MS;
+	for (int tries = 1;; tries++) {
+		int64_t tried = clock_monotonic_ms();
+		int status = try_dump(frozen, err);
+		if (status == 0 && tries > 1)
+			frozen->waited_ns = (tried - begun) * 1000000;
+		if (status != -EAGAIN || frozen->gone)
+			return status;
+		frozen->waited_for = *err;
+		if (clock_monotonic_ms() + pause > begun + PATIENCE_MS)
+			return error_set(err, EIO, "%s; it was tried %d times in %lld s",
+					 frozen->waited_for.text, tries,
+					 (long long)(clock_monotonic_ms() - begun + 500) / 1000);
+		log_info("job %s: %s; trying again in %lld ms", frozen->id, err->text, (long long)pause);
+		if (!pause_for(frozen, pause))
+			return error_set(err, ECANCELED, "aborted");
+		pause = 2 * pause < PAUSE_LAST_MS ? 2 * pause : PAUSE_LAST_MS;
+	}
 }
 
 /* After a complete dump its tasks are dead: to undo it is to restore it here. */

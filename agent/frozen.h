@@ -35,7 +35,9 @@ struct frozen {
 	/* Found. */
 	int64_t deadline; /* monotonic ms, from the freeze on */
 	int64_t freeze_ns, dumped_ns, released_ns, mounted_ns, thaw_ns;
-	int64_t closed;     /* A: connections to the outside that are no more, on failure too */
+	int64_t closed;    /* A: connections to the outside that are no more, on failure too */
+	int64_t waited_ns; /* A: until a dump was not refused any more, and what the last one was for */
+	struct error waited_for;
 	bool gone;          /* A: the tasks are not running here */
 	bool handed;        /* A: B was or may have been asked */
 	json_object *steps; /* array of {"name", "ns"}; frozen_clear puts */

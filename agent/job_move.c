@@ -20,6 +20,12 @@ static void set_times(json_object *answer, const struct frozen *frozen)
 			json_set_int(answer, times[i].key, times[i].value);
 	if (frozen->closed)
 		json_set_int(answer, "closed", frozen->closed);
+	if (frozen->waited_ns) {
+		json_object *waited = json_object_new_object();
+		json_set_int(waited, "ns", frozen->waited_ns);
+		json_set_string(waited, "for", frozen->waited_for.text);
+		json_object_object_add(answer, "waited", waited);
+	}
 	if (frozen->steps)
 		json_object_object_add(answer, "steps", json_object_get(frozen->steps));
 }

@@ -26,6 +26,7 @@
 #include "agent/network.h"
 #include "agent/outside.h"
 #include "agent/spec.h"
+#include "agent/uncarried.h"
 #include "lib/cleanup.h"
 #include "lib/clock.h"
 #include "lib/file.h"
@@ -167,6 +168,9 @@ static int do_dump(struct keeper *keeper, json_object *request, json_object *rep
 	int closed = 0;
 	struct container_end end;
 	int status = need_running(keeper, err);
+	/* Before anything of the job's is touched: for what passes by itself the dump is asked for again and again. */
+	if (status == 0)
+		status = uncarried_look(err);
 	if (status < 0)
 		return status;
 	/* criu compares the sizes of what the job has open: its own /float must show the same on both hosts.

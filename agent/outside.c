@@ -17,6 +17,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "agent/sockdiag.h"
 #include "lib/cleanup.h"
 #include "lib/file.h"
 #include "lib/log.h"
@@ -192,6 +193,7 @@ int outside_connect(struct outside *way, struct error *err)
 /* ---- connections to the outside ---- */
 
 struct sockets {
+	const struct spec *spec;
 	struct inet_diag_sockid *ids;
 	size_t count;
 	int open; /* those that a process holds */
@@ -211,9 +213,11 @@ static bool is_outside(const struct spec *spec, int family, const uint32_t addre
 	return v4 >> 24 != IN_LOOPBACKNET && v4 != ntohl(own.s_addr);
 }
 
-static int note_socket(const struct spec *spec, const struct inet_diag_msg *found, struct sockets *sockets)
+static int note_socket(const void *body, size_t length, void *context)
 {
-	if (!is_outside(spec, found->idiag_family, found->id.idiag_dst))
+	const struct inet_diag_msg *found = body;
+	struct sockets *sockets = context;
+	if (length < sizeof(*found) || !is_outside(sockets->spec, found->idiag_family, found->id.idiag_dst))
 		return 0;
 	if (sockets->count % 64 == 0) {
 		void *more = realloc(sockets->ids, (sockets->count + 64) * sizeof(*sockets->ids));
@@ -226,49 +230,9 @@ static int note_socket(const struct spec *spec, const struct inet_diag_msg *foun
 	return 0;
 }
 
-struct question {
-	struct nlmsghdr header;
-	struct inet_diag_req_v2 request;
-};
-
-static int send_question(int fd, uint16_t type, uint16_t flags, struct inet_diag_req_v2 request)
-{
-	struct question question = {
-		.header = { .nlmsg_len = sizeof(question),
-			    .nlmsg_type = type,
-			    .nlmsg_flags = NLM_F_REQUEST | flags },
-		.request = request,
-	};
-	return send(fd, &question, sizeof(question), 0) < 0 ? -errno : 0;
-}
-
-/* Each message of the answer to one question, until the last; a socket is given to note_socket. */
-static int read_answer(int fd, const struct spec *spec, struct sockets *sockets)
-{
-	_Alignas(struct nlmsghdr) char answer[16384];
-	int status = 0;
-	for (;;) {
-		ssize_t got = recv(fd, answer, sizeof(answer), 0);
-		if (got < 0 && errno == EINTR)
-			continue;
-		if (got < 0)
-			return -errno;
-		size_t left = (size_t)got;
-		for (struct nlmsghdr *part = (void *)answer; NLMSG_OK(part, left);
-		     part = NLMSG_NEXT(part, left)) {
-			if (part->nlmsg_type == NLMSG_DONE)
-				return status;
-			if (part->nlmsg_type == NLMSG_ERROR)
-				return ((const struct nlmsgerr *)NLMSG_DATA(part))->error;
-			if (status == 0)
-				status = note_socket(spec, NLMSG_DATA(part), sockets);
-		}
-	}
-}
-
 static int destroy_family(int fd, const struct spec *spec, int family, int *closed)
 {
-	struct sockets sockets = { 0 };
+	struct sockets sockets = { .spec = spec };
 	struct inet_diag_req_v2 request = {
 		.sdiag_family = (uint8_t)family,
 		.sdiag_protocol = IPPROTO_TCP,
@@ -277,14 +241,11 @@ static int destroy_family(int fd, const struct spec *spec, int family, int *clos
 				1U << TCP_FIN_WAIT2 | 1U << TCP_CLOSE_WAIT | 1U << TCP_LAST_ACK |
 				1U << TCP_CLOSING,
 	};
-	int status = send_question(fd, SOCK_DIAG_BY_FAMILY, NLM_F_DUMP, request);
-	if (status == 0)
-		status = read_answer(fd, spec, &sockets);
+	int status = sockdiag_ask(fd, SOCK_DIAG_BY_FAMILY, NLM_F_DUMP, &request, sizeof(request), note_socket,
+				  &sockets);
 	for (size_t i = 0; status == 0 && i < sockets.count; i++) {
 		request.id = sockets.ids[i];
-		status = send_question(fd, SOCK_DESTROY, NLM_F_ACK, request);
-		if (status == 0)
-			status = read_answer(fd, spec, NULL);
+		status = sockdiag_ask(fd, SOCK_DESTROY, NLM_F_ACK, &request, sizeof(request), NULL, NULL);
 		if (status == -ENOENT) /* it has ended by itself */
 			status = 0;
 	}
@@ -296,8 +257,8 @@ static int destroy_family(int fd, const struct spec *spec, int family, int *clos
 static int destroy_all(const struct spec *spec, int *closed, struct error *err)
 {
 	static const int families[] = { AF_INET, AF_INET6 };
-	autoclose int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
-	int status = fd < 0 ? -errno : 0;
+	autoclose int fd = sockdiag_open();
+	int status = fd < 0 ? fd : 0;
 	for (size_t i = 0; status == 0 && i < array_length(families); i++) {
 		status = destroy_family(fd, spec, families[i], closed);
 		if (status == -ENOENT) /* a kernel without that family */

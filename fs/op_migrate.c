@@ -193,6 +193,9 @@ static void note_freeze(struct job *job, json_object *freeze, json_object *adopt
 	job->record.op.dumped_ns = json_get_int(freeze, "dumped_ns", 0);
 	job->record.op.thaw_ns = thawed;
 	job->record.op.closed = json_get_int(freeze, "closed", 0);
+	json_object *waited = json_get_object(freeze, "waited");
+	job->record.op.waited_ns = json_get_int(waited, "ns", 0);
+	record_set(job->record.op.waited_for, json_get_string(waited, "for", ""));
 	job->record.freeze_us = frozen && thawed > frozen ? (thawed - frozen) / 1000 : 0;
 	job_unlock(job);
 }
@@ -401,6 +404,11 @@ static int report(struct job *job, struct error *err)
 	(void)err;
 	job_snapshot(job, &record);
 	follow_restart(job);
+	if (record.op.waited_ns) {
+		events_format_duration(record.op.waited_ns, took, sizeof(took));
+		events_write_at(job, record.op.freeze_ns, "Waited %s to checkpoint: %s", took,
+				record.op.waited_for);
+	}
 	events_format_duration(record.op.dumped_ns - record.op.freeze_ns, took, sizeof(took));
 	events_write_at(job, record.op.freeze_ns, "Ready to checkpoint host %s", record.op.host);
 	tell_closed(job, record.op.freeze_ns, record.op.closed);

@@ -88,6 +88,8 @@ static const struct field op_fields[] = {
 	FIELD_NUMBER(record_op, dumped_ns),
 	FIELD_NUMBER(record_op, thaw_ns),
 	FIELD_NUMBER(record_op, closed),
+	FIELD_NUMBER(record_op, waited_ns),
+	FIELD_TEXT(record_op, waited_for),
 };
 
 static const struct field volume_fields[] = {

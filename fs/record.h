@@ -38,7 +38,9 @@ struct record_op {
 	int64_t abort;     /* a user wants it taken back */
 	int64_t suspended; /* neither host could take it: the process volume is kept */
 	int64_t freeze_ns, dumped_ns, thaw_ns;
-	int64_t closed;   /* connections to the outside that the frozen section cost the job */
+	int64_t closed;    /* connections to the outside that the frozen section cost the job */
+	int64_t waited_ns; /* until the job could be frozen, and what for */
+	char waited_for[320];
 	char reason[512]; /* why it is being undone */
 };
 

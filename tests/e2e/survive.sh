@@ -15,9 +15,9 @@ declare -A groups=(
 	[files]="files directory locks lease inotify pipe pipe_full fifo eventfd epoll signalfd pty"
 	[time]="itimer alarm posix_timer timerfd clocks signal_pending signal_handler"
 	[waiting]="interrupted"
-	[unix]="unix_stream unix_dgram unix_listen unix_names passed_fd"
-	[network]="tcp tcp_stream tcp_listen tcp_half udp"
-	[not_yet]="sleeps polls waits waits_sysv eventfd_semaphore unix_backlog tcp_backlog"
+	[unix]="unix_stream unix_dgram unix_listen unix_backlog unix_names passed_fd"
+	[network]="tcp tcp_stream tcp_listen tcp_half tcp_backlog udp"
+	[not_yet]="sleeps polls waits waits_sysv"
 	[tree]="float_files float_reads float_events"
 )
 

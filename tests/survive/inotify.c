@@ -1,5 +1,4 @@
-/* inotify: watches of files and directories, with their masks and numbers, go on; events not yet read are not
- * lost. */
+/* inotify: watches of files and directories, with their masks and numbers, go on. */
 #include <sys/inotify.h>
 #include <sys/stat.h>
 

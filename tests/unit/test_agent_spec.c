@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "agent/criu.h"
 #include "agent/spec.h"
 #include "lib/json.h"
 
@@ -137,28 +136,4 @@ Test(agent_spec, knows_similar_paths_apart)
 	    &err);
 	cr_expect_not_null(spec, "%s", err.text);
 	spec_free(spec);
-}
-
-Test(agent_criu, tells_the_first_error)
-{
-	char reason[300];
-	criu_reason(
-	    "Warn  (criu/config.c:1060): a word\n"
-	    "Error (criu/util.c:1533): rlimit: Can't setup RLIMIT_NOFILE for self: Operation not permitted\n"
-	    "(00.004) 12: Error (criu/files-reg.c:99): Can't open file x\n"
-	    "Error (criu/cr-dump.c:2128): Dumping FAILED.\n",
-	    reason, sizeof(reason));
-	cr_expect_str_eq(reason, "criu: Can't open file x");
-}
-
-Test(agent_criu, says_what_it_means)
-{
-	char reason[300];
-	criu_reason("Error (criu/page-xfer.c:1): write: No space left on device\n", reason, sizeof(reason));
-	cr_expect(strstr(reason, "the volume for the process image is full"), "%s", reason);
-	criu_reason("", reason, sizeof(reason));
-	cr_expect_str_eq(reason, "criu gave no reason");
-	criu_reason("Error (criu/util.c:1533): rlimit: Can't setup RLIMIT_NOFILE for self", reason,
-		    sizeof(reason));
-	cr_expect_str_eq(reason, "criu gave no reason");
 }
