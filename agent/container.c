@@ -250,9 +250,14 @@ static __attribute__((noreturn)) void child(const struct plan *plan)
 
 /* ---- in the keeper ---- */
 
+/* Linux 6.3; headers may be older. */
+#ifndef PR_SET_MDWE
+#define PR_SET_MDWE 65
+#endif
+
 /*
- * What capabilities do not keep a job from. Not there at all: what criu cannot carry, which programs do
- * without; clone3, whose flags a filter cannot see (the C library then uses clone). Refused: what knows no
+ * What capabilities do not keep a job from. Not there at all: what criu cannot carry or would drop without a word, which
+ * programs do without; clone3, whose flags a filter cannot see (the C library then uses clone). Refused: what knows no
  * namespace (keys, the kernel's log, the machine's counters); user namespaces, in which everyone has
  * every capability; and subvolumes of the job's own, which no snapshot of its volume would hold.
  */
@@ -267,6 +272,11 @@ static const struct {
 	{ SCMP_SYS(io_uring_register), ENOSYS, -1, 0, 0 },
 	{ SCMP_SYS(userfaultfd), ENOSYS, -1, 0, 0 },
 	{ SCMP_SYS(memfd_secret), ENOSYS, -1, 0, 0 },
+	{ SCMP_SYS(landlock_create_ruleset), ENOSYS, -1, 0, 0 },
+	{ SCMP_SYS(landlock_restrict_self), ENOSYS, -1, 0, 0 },
+	{ SCMP_SYS(fcntl), EINVAL, 1, UINT32_MAX, F_NOTIFY },
+	{ SCMP_SYS(fcntl64), EINVAL, 1, UINT32_MAX, F_NOTIFY },
+	{ SCMP_SYS(prctl), EINVAL, 0, UINT32_MAX, PR_SET_MDWE },
 	{ SCMP_SYS(clone3), ENOSYS, -1, 0, 0 },
 	{ SCMP_SYS(clone), EPERM, 0, CLONE_NEWUSER, CLONE_NEWUSER },
 	{ SCMP_SYS(unshare), EPERM, 0, CLONE_NEWUSER, CLONE_NEWUSER },

@@ -23,6 +23,7 @@
 #include "agent/criu_reason.h"
 #include "agent/mend.h"
 #include "agent/pids.h"
+#include "agent/sockopts.h"
 #include "lib/cleanup.h"
 #include "lib/clock.h"
 #include "lib/file.h"
@@ -292,6 +293,7 @@ static void kill_leftovers(void)
  */
 struct opener {
 	struct network *network;
+	json_object *socket_options;
 	const char *pidfile;
 	int watch, stop;
 	bool opened;
@@ -311,6 +313,7 @@ static void *open_network(void *context)
 		if (waiting[1].revents || read(opener->watch, events, sizeof(events)) < 0)
 			return NULL;
 	}
+	sockopts_set(opener->socket_options);
 	opener->opened = network_unlock(opener->network, &err) == 0;
 	return NULL;
 }
@@ -338,8 +341,8 @@ static void stop_opener(struct opener *opener)
 	close(opener->stop);
 }
 
-int criu_restore(const struct layout *layout, struct network *network, int timeout_ms, pid_t *pid,
-		 int64_t *thaw_ns, struct error *err)
+int criu_restore(const struct layout *layout, struct network *network, json_object *socket_options,
+		 int timeout_ms, pid_t *pid, int64_t *thaw_ns, struct error *err)
 {
 	autowords struct words words = { 0 };
 	autofree char *pidfile = layout_path(layout, "pid"), *log = layout_path(layout, "criu-restore.log");
@@ -359,7 +362,7 @@ int criu_restore(const struct layout *layout, struct network *network, int timeo
 	}
 
 	struct entrance entrance;
-	struct opener opener = { .network = network, .pidfile = pidfile };
+	struct opener opener = { .network = network, .socket_options = socket_options, .pidfile = pidfile };
 	int status = network_lock(network, err);
 	if (status == 0)
 		status = start_opener(&opener, layout->directory, err);

@@ -4,6 +4,7 @@
  */
 #pragma once
 
+#include <json-c/json.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -21,10 +22,10 @@ int criu_dump(const struct layout *layout, struct network *network, pid_t pid, i
 
 /*
  * Restore from there into DIRECTORY/root, as a child of the caller. *thaw_ns is the moment when criu had
- * done; the network is unlocked just before the tasks run. On failure nothing of it is left running.
+ * done; socket_options are set and the network is unlocked just before the tasks run. On failure nothing of it is left running.
  */
-int criu_restore(const struct layout *layout, struct network *network, int timeout_ms, pid_t *pid,
-		 int64_t *thaw_ns, struct error *err);
+int criu_restore(const struct layout *layout, struct network *network, json_object *socket_options,
+		 int timeout_ms, pid_t *pid, int64_t *thaw_ns, struct error *err);
 
 /* What criu needs to find on the host, before the first job is frozen. The caller has a loopback device that
  * is up. */

@@ -17,8 +17,12 @@ enum {
 	RESTORE_TIMEOUT_MS = 60000,
 	DEVICE_WAIT_MS = 20000,
 	RELEASE_MIN_MS = 2000,
-	/* A dump refused for what passes by itself is tried again, after pauses that double. */
+	/*
+	 * A dump refused for what passes by itself is tried again, after pauses that double. What counts is the time that
+	 * the job had for it, within reason: on a busy host the tries themselves take seconds.
+	 */
 	PATIENCE_MS = 10000,
+	PATIENCE_IN_ALL_MS = 40000,
 	PAUSE_FIRST_MS = 20,
 	PAUSE_LAST_MS = 1000,
 };
@@ -181,7 +185,7 @@ static bool pause_for(const struct frozen *frozen, int64_t ms)
 /* The job runs between the tries: what passes by itself needs it to. */
 static int dump(struct frozen *frozen, struct error *err)
 {
-	int64_t begun = clock_monotonic_ms(), pause = PAUSE_FIRST_MS;
+	int64_t begun = clock_monotonic_ms(), pause = PAUSE_FIRST_MS, paused = 0;
 	for (int tries = 1;; tries++) {
 		int64_t tried = clock_monotonic_ms();
 		int status = try_dump(frozen, err);
@@ -190,13 +194,14 @@ static int dump(struct frozen *frozen, struct error *err)
 		if (status != -EAGAIN || frozen->gone)
 			return status;
 		frozen->waited_for = *err;
-		if (clock_monotonic_ms() + pause > begun + PATIENCE_MS)
+		if (paused + pause > PATIENCE_MS || clock_monotonic_ms() - begun > PATIENCE_IN_ALL_MS)
 			return error_set(err, EIO, "%s; it was tried %d times in %lld s",
 					 frozen->waited_for.text, tries,
 					 (long long)(clock_monotonic_ms() - begun + 500) / 1000);
 		log_info("job %s: %s; trying again in %lld ms", frozen->id, err->text, (long long)pause);
 		if (!pause_for(frozen, pause))
 			return error_set(err, ECANCELED, "aborted");
+		paused += pause;
 		pause = 2 * pause < PAUSE_LAST_MS ? 2 * pause : PAUSE_LAST_MS;
 	}
 }

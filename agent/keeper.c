@@ -25,6 +25,7 @@
 #include "agent/layout.h"
 #include "agent/network.h"
 #include "agent/outside.h"
+#include "agent/sockopts.h"
 #include "agent/spec.h"
 #include "agent/uncarried.h"
 #include "lib/cleanup.h"
@@ -155,11 +156,55 @@ static char *sizes_path(struct keeper *keeper)
 	return layout_path(keeper->layout, "process/float.json");
 }
 
+static char *options_path(struct keeper *keeper)
+{
+	return layout_path(keeper->layout, "process/sockets.json");
+}
+
+/* There is a file only where there are some: writing it durably takes its time. */
+static int save_options(struct keeper *keeper, struct error *err)
+{
+	autofree char *path = options_path(keeper);
+	autojson json_object *options = sockopts_read();
+	int status = 0;
+	if (json_object_object_length(options) > 0)
+		status = json_write_file(path, options, 0600);
+	else if (unlink(path) < 0 && errno != ENOENT)
+		status = -errno;
+	return status < 0 ? error_sys(err, -status, "cannot write to the volume for the process image") : 0;
+}
+
 static void open_outside(struct keeper *keeper)
 {
 	struct error err = { 0 };
 	if (outside_open(keeper->outside, &err) < 0)
 		log_warning("the job has no way out any more: %s", err.text);
+}
+
+static int do_restore(struct keeper *keeper, json_object *request, json_object *reply, struct error *err)
+{
+	int64_t thaw_ns = 0;
+	if (keeper->pid > 0)
+		return error_set(err, EEXIST, "the job runs here already");
+	autofree char *path = sizes_path(keeper), *sockets = options_path(keeper);
+	autojson json_object *sizes = NULL, *options = NULL;
+	if (json_read_file(path, &sizes, err) < 0)
+		return error_set(err, ENODATA, "there is no process image on the volume for it");
+	if (access(sockets, F_OK) == 0 && json_read_file(sockets, &options, err) < 0)
+		return -EIO;
+	jobfs_hold_at(keeper->fs, sizes);
+	open_outside(keeper);
+	int status =
+	    criu_restore(keeper->layout, keeper->network, options,
+			 (int)json_get_int(request, "timeout_ms", 60000), &keeper->pid, &thaw_ns, err);
+	if (status < 0) {
+		keeper->pid = 0;
+		return status;
+	}
+	jobfs_go_on(keeper->fs);
+	json_set_int(reply, "pid", keeper->pid);
+	json_set_int(reply, "thaw_ns", thaw_ns);
+	return 0;
 }
 
 static int do_dump(struct keeper *keeper, json_object *request, json_object *reply, struct error *err)
@@ -170,7 +215,9 @@ static int do_dump(struct keeper *keeper, json_object *request, json_object *rep
 	int status = need_running(keeper, err);
 	/* Before anything of the job's is touched: for what passes by itself the dump is asked for again and again. */
 	if (status == 0)
-		status = uncarried_look(err);
+		status = uncarried_look(keeper->spec, err);
+	if (status == 0)
+		status = save_options(keeper, err);
 	if (status < 0)
 		return status;
 	/* criu compares the sizes of what the job has open: its own /float must show the same on both hosts.
@@ -199,31 +246,14 @@ static int do_dump(struct keeper *keeper, json_object *request, json_object *rep
 		log_warning("process %d is still there after the dump", (int)keeper->pid);
 	keeper->pid = 0;
 	json_set_int(reply, "freeze_ns", freeze_ns);
-	return 0;
-}
-
-static int do_restore(struct keeper *keeper, json_object *request, json_object *reply, struct error *err)
-{
-	int64_t thaw_ns = 0;
-	if (keeper->pid > 0)
-		return error_set(err, EEXIST, "the job runs here already");
-	autofree char *path = sizes_path(keeper);
-	autojson json_object *sizes = NULL;
-	if (json_read_file(path, &sizes, err) < 0)
-		return error_set(err, ENODATA, "there is no process image on the volume for it");
-	jobfs_hold_at(keeper->fs, sizes);
-	open_outside(keeper);
-	int status =
-	    criu_restore(keeper->layout, keeper->network, (int)json_get_int(request, "timeout_ms", 60000),
-			 &keeper->pid, &thaw_ns, err);
-	if (status < 0) {
-		keeper->pid = 0;
-		return status;
-	}
-	jobfs_go_on(keeper->fs);
-	json_set_int(reply, "pid", keeper->pid);
-	json_set_int(reply, "thaw_ns", thaw_ns);
-	return 0;
+	/* What was sent and closed between our look and the freeze. Here it is still to be delivered. */
+	status = uncarried_look_again(keeper->spec, err);
+	if (status == 0)
+		return 0;
+	struct error more = { 0 };
+	if (do_restore(keeper, request, reply, &more) < 0)
+		log_error("the job cannot be taken up again at once: %s", more.text);
+	return status;
 }
 
 static int do_signal(struct keeper *keeper, json_object *request, json_object *reply, struct error *err)

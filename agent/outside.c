@@ -9,8 +9,6 @@
 #include <net/if.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <stdbool.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -199,8 +197,10 @@ struct sockets {
 	int open; /* those that a process holds */
 };
 
-static bool is_outside(const struct spec *spec, int family, const uint32_t address[4])
+bool outside_has(const struct spec *spec, int family, const uint32_t address[4])
 {
+	if (!spec->network || !spec->address)
+		return false;
 	uint32_t v4 = ntohl(address[0]);
 	if (family == AF_INET6) {
 		const struct in6_addr *in6 = (const void *)address;
@@ -217,7 +217,7 @@ static int note_socket(const void *body, size_t length, void *context)
 {
 	const struct inet_diag_msg *found = body;
 	struct sockets *sockets = context;
-	if (length < sizeof(*found) || !is_outside(sockets->spec, found->idiag_family, found->id.idiag_dst))
+	if (length < sizeof(*found) || !outside_has(sockets->spec, found->idiag_family, found->id.idiag_dst))
 		return 0;
 	if (sockets->count % 64 == 0) {
 		void *more = realloc(sockets->ids, (sockets->count + 64) * sizeof(*sockets->ids));

@@ -10,6 +10,9 @@
  */
 #pragma once
 
+#include <stdbool.h>
+#include <stdint.h>
+
 #include "agent/spec.h"
 
 struct outside;
@@ -31,3 +34,6 @@ int outside_close(struct outside *way, int *closed, struct error *err);
 int outside_open(struct outside *way, struct error *err);
 
 void outside_free(struct outside *way);
+
+/* Is this the address (as in struct inet_diag_sockid) of a peer that the job reaches by its way out only? */
+bool outside_has(const struct spec *spec, int family, const uint32_t address[4]);

@@ -1,8 +1,6 @@
 #include "agent/uncarried.h"
 
-#include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <linux/inet_diag.h>
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
@@ -17,10 +15,10 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
-#include "agent/cgroup.h"
+#include "agent/held.h"
+#include "agent/outside.h"
 #include "agent/sockdiag.h"
 #include "lib/cleanup.h"
 #include "lib/file.h"
@@ -34,9 +32,10 @@ struct waiting {
 };
 
 struct look {
+	const struct spec *spec;
 	struct waiting *waiting;
 	size_t count;
-	bool half_open;
+	const char *loose; /* what there is of connections without a descriptor; NULL: nothing */
 	/* The first thing found; what stays goes before what passes. */
 	bool found, passes;
 	char what[256];
@@ -62,12 +61,17 @@ static int note_tcp(const void *body, size_t length, void *context)
 	struct look *look = context;
 	if (length < sizeof(*found))
 		return 0;
-	if (found->idiag_state == TCP_SYN_RECV)
-		look->half_open = true;
 	/* Of a listener this is the number of those that wait. */
-	return found->idiag_state == TCP_LISTEN && found->idiag_rqueue > 0
-		   ? add_waiting(look, found->idiag_inode, 0, true)
-		   : 0;
+	if (found->idiag_state == TCP_LISTEN)
+		return found->idiag_rqueue > 0 ? add_waiting(look, found->idiag_inode, 0, true) : 0;
+	if (outside_has(look->spec, found->idiag_family, found->id.idiag_dst))
+		return 0;
+	if (found->idiag_state == TCP_SYN_RECV)
+		look->loose = "a connection within the job is half open";
+	else if (found->idiag_inode == 0 && found->idiag_wqueue > 0)
+		look->loose =
+		    "a connection within the job, closed by one end, has not delivered all that was sent";
+	return 0;
 }
 
 static int note_unix_listener(const void *body, size_t length, void *context)
@@ -116,7 +120,8 @@ static int ask_tcp(int fd, int family, struct look *look)
 	struct inet_diag_req_v2 request = {
 		.sdiag_family = (uint8_t)family,
 		.sdiag_protocol = IPPROTO_TCP,
-		.idiag_states = 1U << TCP_LISTEN | 1U << TCP_SYN_RECV,
+		.idiag_states = 1U << TCP_LISTEN | 1U << TCP_SYN_RECV | 1U << TCP_FIN_WAIT1 |
+				1U << TCP_LAST_ACK | 1U << TCP_CLOSING,
 	};
 	int status =
 	    sockdiag_ask(fd, SOCK_DIAG_BY_FAMILY, NLM_F_DUMP, &request, sizeof(request), note_tcp, look);
@@ -133,7 +138,7 @@ static int ask_unix(int fd, unsigned state, unsigned show, sockdiag_each *each, 
 	return sockdiag_ask(fd, SOCK_DIAG_BY_FAMILY, NLM_F_DUMP, &request, sizeof(request), each, look);
 }
 
-static int look_at_connections(struct look *look)
+static int look_at_connections(struct look *look, struct error *err)
 {
 	autoclose int fd = sockdiag_open();
 	int status = fd < 0 ? fd : ask_tcp(fd, AF_INET, look);
@@ -144,16 +149,10 @@ static int look_at_connections(struct look *look)
 		status = ask_unix(fd, TCP_LISTEN, UDIAG_SHOW_ICONS, note_unix_listener, look);
 	if (status == 0 && look->count > tcp)
 		status = ask_unix(fd, TCP_ESTABLISHED, UDIAG_SHOW_RQLEN, note_unix_client, look);
-	return status;
+	return status < 0 ? error_sys(err, -status, "cannot list the job's connections") : 0;
 }
 
 /* ---- descriptors ---- */
-
-struct held {
-	pid_t pid;
-	int fd;
-	const char *link;
-};
 
 static uint64_t fdinfo(const struct held *held, const char *key, int base)
 {
@@ -181,8 +180,7 @@ static bool has_events(const struct look *look, const struct held *held)
 {
 	(void)look;
 	int bytes = 0;
-	autoclose int process = (int)syscall(SYS_pidfd_open, held->pid, 0);
-	autoclose int fd = process < 0 ? -1 : (int)syscall(SYS_pidfd_getfd, process, held->fd, 0);
+	autoclose int fd = held_take(held->pid, held->fd);
 	return fd >= 0 && ioctl(fd, FIONREAD, &bytes) == 0 && bytes > 0;
 }
 
@@ -214,64 +212,54 @@ static const struct {
 	  "has not yet read all events of an inotify, which cannot be carried before it has" },
 };
 
-/* A field of /proc/PID/status; "" where there is none. */
-static char *status_field(const char *status, const char *key)
-{
-	const char *found = strstr(status, key);
-	found = found ? found + strlen(key) : "";
-	return format_string("%.*s", (int)strcspn(found, "\n"), found);
-}
-
 /* The process as the job knows it. */
 static void note(struct look *look, pid_t pid, bool passes, const char *what)
 {
 	if (look->found && (passes || !look->passes))
 		return;
 	autofree char *path = format_string("/proc/%d/status", (int)pid), *text = NULL;
-	if (file_read(path, TEXT_LIMIT, &text, NULL) < 0)
+	static const char first[] = "Name:\t";
+	if (file_read(path, TEXT_LIMIT, &text, NULL) < 0 || strncmp(text, first, strlen(first)) != 0)
 		return;
-	autofree char *name = status_field(text, "Name:\t"), *ids = status_field(text, "\nNSpid:\t");
-	const char *own = strrchr(ids, '\t');
+	const char *name = text + strlen(first);
 	look->found = true;
 	look->passes = passes;
-	snprintf(look->what, sizeof(look->what), "process %s (%s) %s", own ? own + 1 : ids, name, what);
+	snprintf(look->what, sizeof(look->what), "process %d (%.*s) %s", (int)held_own_pid(pid),
+		 (int)strcspn(name, "\n"), name, what);
 }
 
-static void look_at_process(pid_t pid, void *context)
+static void look_at(const struct held *held, void *context)
 {
 	struct look *look = context;
-	autofree char *path = format_string("/proc/%d/fd", (int)pid);
-	/* A process that has ended in between holds nothing. */
-	autoclosedir DIR *list = opendir(path);
-	for (struct dirent *entry; list && (entry = readdir(list));) {
-		char link[64];
-		ssize_t length = readlinkat(dirfd(list), entry->d_name, link, sizeof(link) - 1);
-		if (length < 0)
-			continue;
-		link[length] = '\0';
-		struct held held = { pid, atoi(entry->d_name), link };
-		for (size_t i = 0; i < array_length(kinds); i++)
-			if (strncmp(link, kinds[i].link, strlen(kinds[i].link)) == 0 &&
-			    kinds[i].is_lost(look, &held))
-				note(look, pid, kinds[i].passes, kinds[i].what);
-	}
+	for (size_t i = 0; i < array_length(kinds); i++)
+		if (strncmp(held->link, kinds[i].link, strlen(kinds[i].link)) == 0 &&
+		    kinds[i].is_lost(look, held))
+			note(look, held->pid, kinds[i].passes, kinds[i].what);
 }
 
-int uncarried_look(struct error *err)
+static int tell_loose(const struct look *look, struct error *err)
 {
-	struct look look = { 0 };
-	int status = look_at_connections(&look);
-	if (status < 0)
-		status = error_sys(err, -status, "cannot list the job's connections");
-	else
-		cgroup_each_process(look_at_process, &look);
+	return look->loose ? error_set(err, EAGAIN, "%s, and cannot be carried", look->loose) : 0;
+}
+
+int uncarried_look(const struct spec *spec, struct error *err)
+{
+	struct look look = { .spec = spec };
+	int status = look_at_connections(&look, err);
+	if (status == 0)
+		held_each_of_job(look_at, &look);
 	free(look.waiting);
 	if (status < 0)
 		return status;
 	if (look.found)
 		return error_set(err, look.passes ? EAGAIN : EIO, "%s", look.what);
-	return look.half_open
-		   ? error_set(err, EAGAIN,
-			       "a connection within the job is half open: its listener's queue was full")
-		   : 0;
+	return tell_loose(&look, err);
+}
+
+int uncarried_look_again(const struct spec *spec, struct error *err)
+{
+	struct look look = { .spec = spec };
+	int status = look_at_connections(&look, err);
+	free(look.waiting);
+	return status < 0 ? status : tell_loose(&look, err);
 }

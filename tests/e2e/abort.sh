@@ -111,3 +111,26 @@ test_nothing_to_abort() {
 	assert_refused EOPNOTSUPP "$dir/ctl" abort '*no migration under way*'
 	assert_refused EINVAL "$dir/ctl" 'abort now' '*takes no argument*'
 }
+
+# While the agent waits for what passes by itself, for ten seconds, but not after an abort.
+test_aborted_while_it_waits() {
+	local from begun
+	submit -- tcp <"$B/jobs/uncarried"
+	wait_line "$dir/output" holding
+	from=$(host)
+	begun=$SECONDS
+	echo c5.2xlarge >"$dir/migrate"
+	sleep 2.5
+	status_is Floating || fail "it is $(<"$dir/status"): $(tail -n 2 "$dir/job.events")"
+	echo abort >"$dir/ctl"
+	wait_for 30 is_settled "$from" || fail "it is $(<"$dir/status") with hosts $(ls "$MOUNT/hosts"), not on $from alone"
+	wait_event 'Migration aborted; the job goes on where it was'
+	((SECONDS - begun < 8)) || fail "the abort was not heeded for $((SECONDS - begun)) s"
+	# It has lost nothing: uncarried checks it.
+	echo 'signal TERM' >"$dir/ctl"
+	wait_line "$dir/output" 'let go'
+	migrate c5.2xlarge
+	echo 'signal TERM' >"$dir/ctl"
+	wait_end
+	assert_equal 0 "$code" "exit code"
+}

@@ -16,7 +16,7 @@ declare -A groups=(
 	[time]="itimer alarm posix_timer timerfd clocks signal_pending signal_handler"
 	[waiting]="interrupted"
 	[unix]="unix_stream unix_dgram unix_listen unix_backlog unix_names passed_fd"
-	[network]="tcp tcp_stream tcp_listen tcp_half tcp_backlog udp"
+	[network]="tcp tcp_stream tcp_listen tcp_half tcp_backlog udp sockopts"
 	[not_yet]="sleeps polls waits waits_sysv"
 	[tree]="float_files float_reads float_events"
 )

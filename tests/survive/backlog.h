@@ -9,7 +9,7 @@
 
 #include "tests/survive/survive.h"
 
-enum { BACKLOG_WAITS_MS = 100, BACKLOG_REST_MS = 250 };
+enum { BACKLOG_WAITS_MS = 100, BACKLOG_REST_MS = 400 };
 
 static inline void backlog_serve(int listener)
 {
