@@ -22,7 +22,7 @@ enum {
 	 * the job had for it, within reason: on a busy host the tries themselves take seconds.
 	 */
 	PATIENCE_MS = 10000,
-	PATIENCE_IN_ALL_MS = 40000,
+	PATIENCE_IN_ALL_MS = 20000,
 	PAUSE_FIRST_MS = 20,
 	PAUSE_LAST_MS = 1000,
 };

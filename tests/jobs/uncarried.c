@@ -2,7 +2,7 @@
  * A job that holds what cannot be carried: uncarried LOG-DIRECTORY KIND
  *
  * It says `holding`, and then counts, a line every 20 ms. On SIGTERM it lets go of it, checks that nothing of it was
- * lost and says `let go`; a second one ends it. Of a kind named KIND+ it lets go by itself, half a second after it
+ * lost and says `let go`; a second one ends it. Of a kind named KIND+ it lets go by itself, five seconds after it
  * has seen that it is being moved. 77: this kernel has none, nothing is to be tested.
  */
 #include <errno.h>
@@ -369,7 +369,7 @@ int main(int argc, char **argv)
 		printf("%lu\n", n);
 		usleep(20000);
 		if (by_itself && until == 0 && is_moving())
-			until = now_ms() + 1500;
+			until = now_ms() + 5000;
 		if (holding && (terms == 1 || (until && now_ms() > until))) {
 			kind->let_go();
 			holding = false;
