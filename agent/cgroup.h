@@ -28,7 +28,7 @@ char *cgroup_place(const char *controller);
 int cgroup_open(int fds[CGROUP_HIERARCHIES_MAX], struct error *err);
 void cgroup_close(const int *fds, int count);
 
-/* Calls it for each of its processes; returns how many there are. */
+/* Calls it for each of its processes (0: one that this pid namespace does not see); returns how many there are. */
 typedef void cgroup_process(pid_t pid, void *context);
 int cgroup_each_process(cgroup_process *call, void *context);
 

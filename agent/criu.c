@@ -175,10 +175,10 @@ static void see_that_it_runs(pid_t pid)
 
 /* What the image does not hold, or holds as it should not. The tasks are gone: nothing of this is worth
  * failing for. */
-static void finish_image(const char *image, int last_pid)
+static void finish_image(const char *image, const struct waits *waits, int last_pid)
 {
 	struct error err = { 0 };
-	if (mend_image(image, &err) < 0)
+	if (mend_image(image, waits, &err) < 0)
 		log_warning("%s", err.text);
 	autofree char *path = format_string("%s/" LAST_PID_FILE, image),
 		      *text = format_string("%d", last_pid);
@@ -199,8 +199,8 @@ static void go_on_with_pids(const struct layout *layout, pid_t pid)
 		log_warning("the job's process ids begin anew: %s", strerror(-status));
 }
 
-int criu_dump(const struct layout *layout, struct network *network, pid_t pid, int timeout_ms,
-	      int64_t *freeze_ns, struct error *err)
+int criu_dump(const struct layout *layout, struct network *network, struct waits *waits, pid_t pid,
+	      int timeout_ms, int64_t *freeze_ns, struct error *err)
 {
 	autowords struct words words = { 0 };
 	autofree char *image = layout_path(layout, "process/image");
@@ -247,10 +247,12 @@ int criu_dump(const struct layout *layout, struct network *network, pid_t pid, i
 		.environment = may_ask_for_limits() ? NULL : preload,
 	};
 	int last_pid = pids_last(pid);
+	waits_watch(waits, pid);
 	*freeze_ns = clock_now_ns();
 	status = proc_run((const char *const *)words.word, &options, err);
+	waits_end_watch(waits);
 	if (status == 0) {
-		finish_image(image, last_pid);
+		finish_image(image, waits, last_pid);
 		return 0;
 	}
 	see_that_it_runs(pid);

@@ -11,14 +11,15 @@
 
 #include "agent/layout.h"
 #include "agent/network.h"
+#include "agent/waits.h"
 
 /*
  * Freeze the tree of pid and write it to DIRECTORY/process/image/, made fresh. On success the tasks are dead,
  * not yet waited for. On failure criu has let them go on; -EAGAIN says that the reason passes by itself, and that it
- * may be tried again. *freeze_ns is the moment before criu was started.
+ * may be tried again. *freeze_ns is the moment before criu was started. waits is watched meanwhile.
  */
-int criu_dump(const struct layout *layout, struct network *network, pid_t pid, int timeout_ms,
-	      int64_t *freeze_ns, struct error *err);
+int criu_dump(const struct layout *layout, struct network *network, struct waits *waits, pid_t pid,
+	      int timeout_ms, int64_t *freeze_ns, struct error *err);
 
 /*
  * Restore from there into DIRECTORY/root, as a child of the caller. *thaw_ns is the moment when criu had

@@ -28,13 +28,14 @@
 #include "agent/sockopts.h"
 #include "agent/spec.h"
 #include "agent/uncarried.h"
+#include "agent/waits.h"
 #include "lib/cleanup.h"
 #include "lib/clock.h"
 #include "lib/file.h"
 #include "lib/json.h"
 #include "lib/log.h"
 
-enum { CONNECTIONS_MAX = 32, GONE_WAIT_MS = 10000 };
+enum { CONNECTIONS_MAX = 32, GONE_WAIT_MS = 10000, LOOK_FIRST_MS = 50, LOOK_MAX_MS = 5000 };
 
 struct connection {
 	int fd; /* -1: free */
@@ -50,8 +51,11 @@ struct keeper {
 	struct outside *outside;
 	int listener;
 	int signals;
-	pid_t pid;         /* the container's first process as the host sees it; 0: none */
-	int64_t kill_at;   /* monotonic ms; 0: no stop is under way */
+	pid_t pid;       /* the container's first process as the host sees it; 0: none */
+	int64_t kill_at; /* monotonic ms; 0: no stop is under way */
+	struct waits *waits;
+	int64_t look_at; /* monotonic ms; when to look at what its threads wait for */
+	int look_pause_ms;
 	json_object *exit; /* NULL: not ended */
 	bool quit;
 	struct connection connections[CONNECTIONS_MAX];
@@ -113,6 +117,24 @@ static bool wait_gone(pid_t pid, struct container_end *end)
 	return true;
 }
 
+/* ---- what it waits for ---- */
+
+/* Soon after its start and its restore, when much begins, and then less often. */
+static void look_soon(struct keeper *keeper)
+{
+	keeper->look_pause_ms = LOOK_FIRST_MS;
+	keeper->look_at = clock_monotonic_ms();
+}
+
+static void look(struct keeper *keeper)
+{
+	waits_look(keeper->waits);
+	keeper->look_at = clock_monotonic_ms() + keeper->look_pause_ms;
+	keeper->look_pause_ms *= 2;
+	if (keeper->look_pause_ms > LOOK_MAX_MS)
+		keeper->look_pause_ms = LOOK_MAX_MS;
+}
+
 /* ---- the verbs ---- */
 
 typedef int verb(struct keeper *keeper, json_object *request, json_object *reply, struct error *err);
@@ -146,6 +168,7 @@ static int do_start(struct keeper *keeper, json_object *request, json_object *re
 			status = container_start(keeper->layout, &keeper->pid, err);
 		if (status < 0)
 			return status;
+		look_soon(keeper);
 	}
 	json_set_int(reply, "pid", keeper->pid);
 	return 0;
@@ -202,6 +225,7 @@ static int do_restore(struct keeper *keeper, json_object *request, json_object *
 		return status;
 	}
 	jobfs_go_on(keeper->fs);
+	look_soon(keeper);
 	json_set_int(reply, "pid", keeper->pid);
 	json_set_int(reply, "thaw_ns", thaw_ns);
 	return 0;
@@ -233,7 +257,7 @@ static int do_dump(struct keeper *keeper, json_object *request, json_object *rep
 		json_set_int(reply, "closed", closed);
 	}
 	if (status == 0)
-		status = criu_dump(keeper->layout, keeper->network, keeper->pid,
+		status = criu_dump(keeper->layout, keeper->network, keeper->waits, keeper->pid,
 				   (int)json_get_int(request, "timeout_ms", 60000), &freeze_ns, err);
 	if (status < 0) {
 		open_outside(keeper);
@@ -375,6 +399,16 @@ static void accept_one(struct keeper *keeper)
 		close(fd);
 }
 
+/* Milliseconds until there is something to do by itself; -1: nothing. */
+static int time_left(const struct keeper *keeper)
+{
+	int64_t at = keeper->pid > 0 ? keeper->look_at : INT64_MAX;
+	if (keeper->kill_at && keeper->kill_at < at)
+		at = keeper->kill_at;
+	int64_t left = at - clock_monotonic_ms();
+	return at == INT64_MAX ? -1 : left < 0 ? 0 : (int)left;
+}
+
 static void run(struct keeper *keeper)
 {
 	while (!keeper->quit) {
@@ -384,10 +418,7 @@ static void run(struct keeper *keeper)
 		};
 		for (size_t i = 0; i < CONNECTIONS_MAX; i++)
 			waiting[2 + i] = (struct pollfd){ .fd = keeper->connections[i].fd, .events = POLLIN };
-		int64_t left = keeper->kill_at ? keeper->kill_at - clock_monotonic_ms() : -1;
-		if (keeper->kill_at && left < 0)
-			left = 0;
-		int ready = poll(waiting, array_length(waiting), (int)left);
+		int ready = poll(waiting, array_length(waiting), time_left(keeper));
 		if (ready < 0 && errno != EINTR)
 			log_error("the keeper's poll failed: %s", strerror(errno));
 		if (keeper->kill_at && clock_monotonic_ms() >= keeper->kill_at) {
@@ -395,6 +426,8 @@ static void run(struct keeper *keeper)
 			if (keeper->pid > 0)
 				kill(keeper->pid, SIGKILL);
 		}
+		if (keeper->pid > 0 && clock_monotonic_ms() >= keeper->look_at)
+			look(keeper);
 		if (ready <= 0)
 			continue;
 		if (waiting[1].revents) {
@@ -510,7 +543,9 @@ static void report(int status, const struct error *err)
 int keeper_main(int argc, char **argv)
 {
 	struct error err = { 0 };
-	struct keeper keeper = { .directory = argv[argc - 1], .listener = -1, .signals = -1 };
+	struct keeper keeper = {
+		.directory = argv[argc - 1], .listener = -1, .signals = -1, .waits = waits_new()
+	};
 	for (size_t i = 0; i < CONNECTIONS_MAX; i++)
 		keeper.connections[i].fd = -1;
 	prctl(PR_SET_NAME, "float-keeper", 0, 0, 0);
@@ -518,6 +553,7 @@ int keeper_main(int argc, char **argv)
 	report(status, &err);
 	if (status == 0)
 		run(&keeper);
+	waits_free(keeper.waits);
 	jobfs_stop(keeper.fs);
 	network_free(keeper.network);
 	outside_free(keeper.outside);

@@ -6,18 +6,15 @@
 
 timeout=240
 
-# What stands in not_yet does not survive a move today, or not each time (sleeps, polls, waits, waits_sysv: their
-# timeouts ran out early in one run of several); it is kept to be run by hand: survive not_yet.
 declare -A groups=(
 	[processes]="threads futex fpu rseq session zombie orphan stopped prctl rlimit nice credentials capabilities seccomp users"
 	[rights]="rlimit nice credentials capabilities seccomp prctl"
 	[memory]="mmap hugepage shm memfd sysv_shm sysv_sem sysv_msg mqueue deleted"
 	[files]="files directory locks lease inotify pipe pipe_full fifo eventfd epoll signalfd pty"
 	[time]="itimer alarm posix_timer timerfd clocks signal_pending signal_handler"
-	[waiting]="interrupted"
+	[waiting]="interrupted sleeps polls waits waits_sysv"
 	[unix]="unix_stream unix_dgram unix_listen unix_backlog unix_names passed_fd"
 	[network]="tcp tcp_stream tcp_listen tcp_half tcp_backlog udp sockopts"
-	[not_yet]="sleeps polls waits waits_sysv"
 	[tree]="float_files float_reads float_events"
 )
 

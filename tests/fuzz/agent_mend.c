@@ -21,9 +21,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		size_t once_size, twice_size;
 		fuzz_check(file_make_directories(directory, 0700) == 0);
 		fuzz_write(path, data + 4, size - 4);
-		if (mend_image(directory, &err) == 0) {
+		if (mend_image(directory, NULL, &err) == 0) {
 			fuzz_check(file_read(path, 1 << 24, &once, &once_size) == 0);
-			fuzz_check(mend_image(directory, &err) == 0);
+			fuzz_check(mend_image(directory, NULL, &err) == 0);
 			fuzz_check(file_read(path, 1 << 24, &twice, &twice_size) == 0);
 			fuzz_check(once_size == twice_size && !memcmp(once, twice, once_size));
 		} else {

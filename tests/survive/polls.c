@@ -1,12 +1,13 @@
-/* poll, ppoll, select, pselect and epoll_wait in progress, with timeouts and without, end neither early nor
- * by error. */
+/* poll, ppoll, select, pselect and epoll_wait in progress, with timeouts and without, end neither early nor late,
+ * nor with an error. */
 #include <poll.h>
 #include <sys/epoll.h>
 #include <sys/select.h>
+#include <sys/syscall.h>
 
 #include "tests/survive/waits.h"
 
-static const struct timespec time_span = { .tv_nsec = WAITS_MS * 1000000L };
+static const struct timespec time_span = WAITS_TIMESPEC;
 static int never[2], poll_end[2], select_end[2], epoll_end[2], epoll_timed, epoll_woken;
 
 static int run_poll(void)
@@ -24,7 +25,8 @@ static int run_select(void)
 	fd_set set;
 	FD_ZERO(&set);
 	FD_SET(never[0], &set);
-	return select(never[0] + 1, &set, NULL, NULL, &(struct timeval){ .tv_usec = WAITS_MS * 1000 });
+	return select(never[0] + 1, &set, NULL, NULL,
+		      &(struct timeval){ .tv_sec = WAITS_MS / 1000, .tv_usec = WAITS_MS % 1000 * 1000 });
 }
 
 static int run_pselect(void)
@@ -36,6 +38,18 @@ static int run_epoll(void)
 {
 	struct epoll_event event;
 	return epoll_wait(epoll_timed, &event, 1, WAITS_MS);
+}
+
+/* As it is called without a library: what is left cannot be written to the constant. */
+static int run_ppoll_constant(void)
+{
+	return (int)syscall(SYS_ppoll, NULL, 0, &time_span, NULL, 0);
+}
+
+static int run_epoll_pwait2(void)
+{
+	struct epoll_event event;
+	return (int)syscall(SYS_epoll_pwait2, epoll_timed, &event, 1, &time_span, NULL, 0);
 }
 
 static int run_poll_woken(void)
@@ -73,10 +87,16 @@ static void wake_epoll(void)
 }
 
 static const struct survive_wait waits[] = {
-	{ "poll with a timeout", run_poll, NULL },        { "ppoll with a timeout", run_ppoll, NULL },
-	{ "select with a timeout", run_select, NULL },    { "pselect with a timeout", run_pselect, NULL },
-	{ "epoll_wait with a timeout", run_epoll, NULL }, { "poll", run_poll_woken, wake_poll },
-	{ "select", run_select_woken, wake_select },      { "epoll_wait", run_epoll_woken, wake_epoll },
+	{ "poll with a timeout", run_poll, NULL },
+	{ "ppoll with a timeout", run_ppoll, NULL },
+	{ "select with a timeout", run_select, NULL },
+	{ "pselect with a timeout", run_pselect, NULL },
+	{ "epoll_wait with a timeout", run_epoll, NULL },
+	{ "epoll_pwait2 with a timeout", run_epoll_pwait2, NULL },
+	{ "ppoll with a constant timeout", run_ppoll_constant, NULL },
+	{ "poll", run_poll_woken, wake_poll },
+	{ "select", run_select_woken, wake_select },
+	{ "epoll_wait", run_epoll_woken, wake_epoll },
 };
 
 int main(void)

@@ -1,18 +1,32 @@
-/* Sleeps in progress (nanosleep, clock_nanosleep, sleep, usleep, pause) end neither early nor with an error.
- */
+/* Sleeps in progress (nanosleep, clock_nanosleep, sleep, usleep, poll, pause), also after a stop, end neither early nor
+ * late, nor with an error. */
+#include <poll.h>
+#include <sys/syscall.h>
+
 #include "tests/survive/waits.h"
 
-static const struct timespec time_span = { .tv_nsec = WAITS_MS * 1000000L };
+static const struct timespec time_span = WAITS_TIMESPEC;
 
 static int run_nanosleep(void)
 {
-	return nanosleep(&time_span, NULL);
+	return (int)syscall(SYS_nanosleep, &time_span, NULL);
+}
+
+static int run_poll(void)
+{
+	return poll(NULL, 0, WAITS_MS);
 }
 
 static int run_nanosleep_rest(void)
 {
 	struct timespec time = time_span;
 	return nanosleep(&time, &time);
+}
+
+static int run_nanosleep_rest_elsewhere(void)
+{
+	struct timespec rest;
+	return nanosleep(&time_span, &rest);
 }
 
 static int run_clock_nanosleep(void)
@@ -38,7 +52,7 @@ static int run_usleep(void)
 
 static int run_sleep(void)
 {
-	return (int)sleep(1);
+	return (int)sleep(WAITS_MS / 1000);
 }
 
 static int run_long(void)
@@ -55,7 +69,9 @@ static int run_pause(void)
 static const struct survive_wait waits[] = {
 	{ "nanosleep", run_nanosleep, NULL },
 	{ "nanosleep with the rest in the same place", run_nanosleep_rest, NULL },
+	{ "nanosleep with the rest elsewhere", run_nanosleep_rest_elsewhere, NULL },
 	{ "clock_nanosleep", run_clock_nanosleep, NULL },
+	{ "poll of nothing", run_poll, NULL },
 	{ "clock_nanosleep until a time", run_absolute, NULL },
 	{ "usleep", run_usleep, NULL },
 	{ "sleep", run_sleep, NULL },
@@ -63,6 +79,7 @@ static const struct survive_wait waits[] = {
 
 int main(void)
 {
+	survive_stops = true;
 	pid_t sleeper = fork();
 	if (sleeper == 0)
 		_exit(run_long() == 0 ? 2 : 1);

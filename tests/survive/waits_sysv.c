@@ -1,11 +1,11 @@
-/* semop, semtimedop and msgrcv in progress do not end early, nor with an error. */
+/* semop, semtimedop and msgrcv in progress end neither early nor late, nor with an error. */
 #include <sys/ipc.h>
 #include <sys/msg.h>
 #include <sys/sem.h>
 
 #include "tests/survive/waits.h"
 
-static const struct timespec time_span = { .tv_nsec = WAITS_MS * 1000000L };
+static const struct timespec time_span = WAITS_TIMESPEC;
 static int semaphores, queue;
 
 static int run_semtimedop(void)

@@ -1,0 +1,336 @@
+/* images/core.proto, core-x86.proto, sa.proto, siginfo.proto and pagemap.proto of criu's source. */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "agent/calls.h"
+#include "agent/mend_inside.h"
+#include "lib/cleanup.h"
+#include "lib/file.h"
+
+#ifdef __x86_64__
+
+enum {
+	CORE_THREAD_INFO = 2,
+	CORE_TASK = 3,
+	CORE_THREAD = 5,
+	THREAD_INFO_REGISTERS = 2,
+	TASK_BLOCKED = 5,
+	TASK_SIGNALS = 10,
+	TASK_ACTIONS = 15,
+	THREAD_BLOCKED = 6,
+	THREAD_SIGNALS = 9,
+	SIGNALS_INFO = 1,
+	ACTION_HANDLER = 1,
+
+	PAGEMAP_HEAD_PAGES = 1,
+	PAGEMAP_ADDRESS = 1,
+	PAGEMAP_COUNT_OLD = 2,
+	PAGEMAP_FLAGS = 4,
+	PAGEMAP_COUNT = 5,
+	PAGEMAP_FLAG_PRESENT = 4,
+};
+
+/* The registers by their field numbers. */
+enum {
+	REGISTER_R10 = 8,
+	REGISTER_R9 = 9,
+	REGISTER_R8 = 10,
+	REGISTER_AX = 11,
+	REGISTER_CX = 12,
+	REGISTER_DX = 13,
+	REGISTER_SI = 14,
+	REGISTER_DI = 15,
+	REGISTER_ORIG_AX = 16,
+	REGISTER_IP = 17,
+	REGISTER_SP = 20,
+	REGISTER_MODE = 28,
+	REGISTERS = 29,
+	MODE_32_BITS = 2,
+};
+
+static const int argument_registers[CALL_ARGUMENTS] = { REGISTER_DI,  REGISTER_SI, REGISTER_DX,
+							REGISTER_R10, REGISTER_R8, REGISTER_R9 };
+
+enum { LENGTH_OF_SYSCALL = 2, RED_ZONE = 128, NS_OF_MS = 1000000, NS_OF_S = 1000000000 };
+
+/* ---- signals ---- */
+
+/* Neither runs a handler nor ends the task: a call goes on after it. */
+static bool is_harmless(struct span actions_of, int number)
+{
+	struct field field;
+	/* criu leaves out those that cannot be caught. */
+	int at = number - 1 - (number > SIGKILL) - (number > SIGSTOP), i = 0;
+	while (protobuf_next(&actions_of, &field)) {
+		if (field.number != TASK_ACTIONS || i++ != at)
+			continue;
+		uint64_t handler = protobuf_value(field.bytes, ACTION_HANDLER);
+		if (handler == (uintptr_t)SIG_IGN)
+			return true;
+		if (handler != (uintptr_t)SIG_DFL)
+			return false;
+	}
+	switch (number) {
+	case SIGCHLD:
+	case SIGURG:
+	case SIGWINCH:
+	case SIGCONT:
+	case SIGSTOP:
+	case SIGTSTP:
+	case SIGTTIN:
+	case SIGTTOU:
+		/* Not caught, if it is known. */
+		return i > at;
+	default:
+		return false;
+	}
+}
+
+/* Would one be delivered as soon as the task runs, and matter? Then the call may well end by it. */
+static bool has_signal(struct span queue, uint64_t blocked, struct span task)
+{
+	struct field field;
+	while (protobuf_next(&queue, &field)) {
+		int number = 0;
+		struct span info = protobuf_part(field.bytes, SIGNALS_INFO);
+		if ((size_t)(info.end - info.at) >= sizeof(number))
+			memcpy(&number, info.at, sizeof(number));
+		if (number < 1 || number > 64)
+			return true;
+		if (!(blocked >> (number - 1) & 1) && !is_harmless(task, number))
+			return true;
+	}
+	return false;
+}
+
+static bool is_ended_by_signal(struct span core)
+{
+	struct span task = protobuf_part(core, CORE_TASK), thread = protobuf_part(core, CORE_THREAD);
+	uint64_t blocked =
+	    task.at ? protobuf_value(task, TASK_BLOCKED) : protobuf_value(thread, THREAD_BLOCKED);
+	return has_signal(protobuf_part(task, TASK_SIGNALS), blocked, task) ||
+	       has_signal(protobuf_part(thread, THREAD_SIGNALS), blocked, task);
+}
+
+/* ---- the memory ---- */
+
+/* Where it is in the image of the task's pages; -1: it is not there. *pages is the number in that image's name. */
+static off_t find_page(const struct mending *mending, pid_t task, uint64_t address, uint64_t length,
+		       uint64_t *pages)
+{
+	autofree char *name = format_string("pagemap-%d.img", (int)task);
+	autofree unsigned char *data = NULL;
+	autoclose int fd = -1;
+	struct span image, entry;
+	uint64_t size = (uint64_t)sysconf(_SC_PAGESIZE), at = 0;
+	if (image_read(mending->directory, name, O_RDONLY, &data, &image, &fd) < 0 ||
+	    !image_next(&image, &entry))
+		return -1;
+	*pages = protobuf_value(entry, PAGEMAP_HEAD_PAGES);
+	while (image_next(&image, &entry)) {
+		uint64_t start = protobuf_value(entry, PAGEMAP_ADDRESS),
+			 count = protobuf_value(entry, PAGEMAP_COUNT);
+		if (count == 0)
+			count = protobuf_value(entry, PAGEMAP_COUNT_OLD);
+		if (count > INT32_MAX)
+			return -1;
+		if (!(protobuf_value(entry, PAGEMAP_FLAGS) & PAGEMAP_FLAG_PRESENT))
+			continue;
+		if (address >= start && address - start <= count * size - length)
+			return (off_t)(at + address - start);
+		at += count * size;
+	}
+	return -1;
+}
+
+/* False when the image does not have that memory. */
+static bool write_memory(const struct mending *mending, pid_t task, uint64_t address, const void *data,
+			 size_t length)
+{
+	uint64_t pages;
+	off_t at = find_page(mending, task, address, length, &pages);
+	if (at < 0)
+		return false;
+	autofree char *name = format_string("pages-%llu.img", (unsigned long long)pages);
+	autoclose int fd = openat(mending->directory, name, O_WRONLY | O_CLOEXEC);
+	return fd >= 0 && pwrite(fd, data, length, at) == (ssize_t)length;
+}
+
+/* ---- calls ---- */
+
+struct registers {
+	uint64_t value[REGISTERS];
+	bool known[REGISTERS], changed[REGISTERS];
+};
+
+static void set(struct registers *registers, int number, uint64_t value)
+{
+	registers->value[number] = value;
+	registers->changed[number] = true;
+}
+
+static bool read_registers(struct span core, struct registers *registers)
+{
+	struct span info = protobuf_part(core, CORE_THREAD_INFO),
+		    list = protobuf_part(info, THREAD_INFO_REGISTERS);
+	struct field field;
+	if (!list.at || !protobuf_is_whole(core) || !protobuf_is_whole(info) || !protobuf_is_whole(list))
+		return false;
+	while (protobuf_next(&list, &field))
+		if (field.number < REGISTERS && field.wire == 0) {
+			registers->value[field.number] = field.value;
+			registers->known[field.number] = true;
+		}
+	return registers->known[REGISTER_AX] && registers->known[REGISTER_ORIG_AX] &&
+	       registers->known[REGISTER_IP] && registers->known[REGISTER_SP];
+}
+
+/*
+ * criu makes pause and the like again even when a signal waits for the task, which would end them: the handler would run
+ * before the call then, and nothing end it. Not where the call has a mask of its own: the signal ends it all the same. The
+ * processor has put the address behind the call into cx.
+ */
+static bool is_made_again_in_vain(const struct registers *registers)
+{
+	if (registers->value[REGISTER_AX] != registers->value[REGISTER_ORIG_AX] ||
+	    registers->value[REGISTER_IP] + LENGTH_OF_SYSCALL != registers->value[REGISTER_CX])
+		return false;
+	switch (registers->value[REGISTER_ORIG_AX]) {
+	case SYS_pause:
+	case SYS_select:
+	case SYS_clock_nanosleep:
+	case SYS_msgrcv:
+	case SYS_msgsnd:
+		return true;
+	case SYS_ppoll:
+		return registers->value[REGISTER_R10] == 0;
+	case SYS_pselect6:
+		return registers->value[REGISTER_R9] == 0;
+	default:
+		return false;
+	}
+}
+
+/* What was seen of the thread, if it was in this very call. */
+static const struct wait *find_wait(const struct mending *mending, const struct registers *registers)
+{
+	const struct wait *wait = waits_find(mending->waits, mending->id);
+	long number = (long)registers->value[REGISTER_ORIG_AX];
+	if (!wait || (number != SYS_restart_syscall && number != wait->number) ||
+	    wait->sp != registers->value[REGISTER_SP] || wait->ip != registers->value[REGISTER_IP])
+		return NULL;
+	for (int i = 0; i < CALL_ARGUMENTS; i++)
+		if (wait->arguments[i] != registers->value[argument_registers[i]])
+			return NULL;
+	return wait;
+}
+
+/* Its limit is to be what is left of it, where that is known. */
+static void set_limit(const struct mending *mending, const struct call *call, const struct wait *wait,
+		      struct registers *registers)
+{
+	int limit = argument_registers[call->at], rest = argument_registers[call->rest];
+	if (call->rest && registers->value[rest] != 0) {
+		if (registers->value[rest] != registers->value[limit])
+			set(registers, limit, registers->value[rest]);
+		return;
+	}
+	if (!wait || wait->left_ns < 0)
+		return;
+	int64_t left = wait->left_ns;
+	if (call->limit == CALL_LIMIT_MS) {
+		set(registers, limit, (uint64_t)((left + NS_OF_MS - 1) / NS_OF_MS));
+		return;
+	}
+	struct timespec time = { .tv_sec = left / NS_OF_S, .tv_nsec = left % NS_OF_S };
+	uint64_t place = (registers->value[REGISTER_SP] - RED_ZONE - sizeof(time)) & ~(uint64_t)15;
+	if (write_memory(mending, wait->task, place, &time, sizeof(time)))
+		set(registers, limit, place);
+}
+
+static void put_registers(struct buffer *buffer, struct span list, const struct registers *registers)
+{
+	struct field field;
+	while (protobuf_next(&list, &field))
+		if (field.number < REGISTERS && registers->changed[field.number])
+			protobuf_put_number(buffer, field.number, registers->value[field.number]);
+		else
+			protobuf_put_field(buffer, &field);
+}
+
+static void put_core(struct buffer *buffer, struct span core, const struct registers *registers)
+{
+	struct field field, inner;
+	while (protobuf_next(&core, &field)) {
+		if (field.number != CORE_THREAD_INFO) {
+			protobuf_put_field(buffer, &field);
+			continue;
+		}
+		struct buffer info = { 0 }, list = { 0 };
+		while (protobuf_next(&field.bytes, &inner)) {
+			if (inner.number != THREAD_INFO_REGISTERS) {
+				protobuf_put_field(&info, &inner);
+				continue;
+			}
+			put_registers(&list, inner.bytes, registers);
+			protobuf_put_part(&info, THREAD_INFO_REGISTERS, &list);
+		}
+		protobuf_put_part(buffer, CORE_THREAD_INFO, &info);
+	}
+}
+
+/* The call is to be made again, with what is left of its limit; false when it is not. */
+static bool make_again(const struct mending *mending, struct registers *registers)
+{
+	const struct wait *wait = find_wait(mending, registers);
+	long number = (long)registers->value[REGISTER_ORIG_AX];
+	const struct call *call = call_find(number == SYS_restart_syscall && wait ? wait->number : number);
+	uint64_t arguments[CALL_ARGUMENTS];
+	if (!call)
+		return false;
+	for (int i = 0; i < CALL_ARGUMENTS; i++)
+		arguments[i] = registers->value[argument_registers[i]];
+	if (call_has_limit(call, arguments))
+		set_limit(mending, call, wait, registers);
+	set(registers, REGISTER_IP, registers->value[REGISTER_IP] - LENGTH_OF_SYSCALL);
+	set(registers, REGISTER_AX, (uint64_t)call->number);
+	return true;
+}
+
+bool mend_core(const struct mending *mending, struct span core, struct buffer *mended)
+{
+	struct registers registers = { 0 };
+	/* From user space there is no call to go back to: orig_ax is negative. */
+	if (!read_registers(core, &registers) || (int64_t)registers.value[REGISTER_ORIG_AX] < 0 ||
+	    registers.value[REGISTER_MODE] == MODE_32_BITS)
+		return false;
+	bool ended = is_ended_by_signal(core);
+	if (ended && is_made_again_in_vain(&registers)) {
+		set(&registers, REGISTER_IP, registers.value[REGISTER_CX]);
+		set(&registers, REGISTER_AX, (uint64_t)-EINTR);
+	} else if (ended || (int64_t)registers.value[REGISTER_AX] != -EINTR ||
+		   !make_again(mending, &registers)) {
+		return false;
+	}
+	put_core(mended, core, &registers);
+	return true;
+}
+
+#else
+
+/* criu gets the registers of arm64 as the kernel has set them for the call to be made again. */
+bool mend_core(const struct mending *mending, struct span core, struct buffer *mended)
+{
+	(void)mending;
+	(void)core;
+	(void)mended;
+	return false;
+}
+
+#endif
