@@ -73,6 +73,7 @@ static int mount_session(struct jobfs *fs, const char *mountpoint, struct error 
 static void free_parts(struct jobfs *fs)
 {
 	askline_free(fs->line);
+	jobfs_end_parked(fs);
 	if (fs->session) {
 		fuse_session_unmount(fs->session);
 		fuse_session_destroy(fs->session);

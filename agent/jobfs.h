@@ -13,6 +13,7 @@
  *   directory  an empty directory
  *   live       output, stdout.autosave, stderr.autosave: that file of the log directory; any other name: asked,
  *              with its size (op "size") and by pieces (op "read" with "offset" and "size")
+ *   wait       a read lasts as long as the job, or until a signal ends it; nobody is asked
  * jobs/self is a link to the job's directory, jobs/ID/log one to the log directory as the job sees it.
  *
  * Any thread may call these; one thread of its own serves. One mutex guards everything and is held for short.

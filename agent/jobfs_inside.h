@@ -32,6 +32,12 @@ struct waiting {
 	off_t offset;
 };
 
+/* A read of `wait`. */
+struct parked {
+	struct parked *following;
+	fuse_req_t req;
+};
+
 struct jobfs {
 	pthread_mutex_t lock;
 	pthread_t thread;
@@ -41,6 +47,7 @@ struct jobfs {
 	struct jobtree *tree;
 	struct askline *line;
 	struct waiting *list;
+	struct parked *parked;
 	char *log_dir;
 	uid_t uid;
 	gid_t gid;
@@ -77,6 +84,13 @@ void jobfs_on_answer(void *context, void *request, int code, const char *data, s
 void jobfs_end_interrupted(struct jobfs *fs);
 /* When to look for them next; -1: there is no need. */
 int jobfs_interrupt_timeout_ms(const struct jobfs *fs);
+
+/* ---- jobfs_park.c: reads that last as long as the job ---- */
+
+/* Until it is interrupted, as it is by its task's end. */
+void jobfs_park(fuse_req_t req);
+/* With an error, when nobody serves any more. */
+void jobfs_end_parked(struct jobfs *fs);
 
 /* ---- jobfs_ops.c ---- */
 

@@ -43,7 +43,7 @@ int jobfs_fill_attributes(struct jobfs *fs, const struct jobtree_node *node, str
 	static const mode_t types[] = {
 		[JOBTREE_DIRECTORY] = S_IFDIR,  [JOBTREE_VALUE] = S_IFREG,      [JOBTREE_CONTROL] = S_IFREG,
 		[JOBTREE_ASKED_LINK] = S_IFLNK, [JOBTREE_FIXED_LINK] = S_IFLNK, [JOBTREE_LOG_FILE] = S_IFREG,
-		[JOBTREE_ASKED_LIVE] = S_IFREG,
+		[JOBTREE_ASKED_LIVE] = S_IFREG, [JOBTREE_WAIT] = S_IFREG,
 	};
 	*st = (struct stat){
 		.st_ino = jobfs_number(fs, node) + 1,
@@ -53,7 +53,7 @@ int jobfs_fill_attributes(struct jobfs *fs, const struct jobtree_node *node, str
 		.st_gid = fs->gid,
 		.st_blksize = 4096,
 	};
-	if (node->kind == JOBTREE_VALUE || node->kind == JOBTREE_CONTROL)
+	if (node->kind == JOBTREE_VALUE || node->kind == JOBTREE_CONTROL || node->kind == JOBTREE_WAIT)
 		st->st_size = JOBFS_VALUE_SIZE;
 	if (node->kind == JOBTREE_FIXED_LINK)
 		st->st_size = (off_t)strlen(node->target);

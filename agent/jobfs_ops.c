@@ -152,6 +152,9 @@ static void do_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, s
 		    req, (struct waiting){ .node = node, .want = WANT_PIECE, .size = size, .offset = offset },
 		    "read", question, 0);
 		return;
+	case JOBTREE_WAIT:
+		jobfs_park(req);
+		return;
 	default:
 		/* One state for one reader: asked at its beginning, the rest comes from what was answered
 		 * then. */
@@ -250,14 +253,15 @@ static void do_statfs(fuse_req_t req, fuse_ino_t ino)
 	fuse_reply_statfs(req, &st);
 }
 
-/* Always ready, as a plain file is. No answer at all would turn poll off for the whole mount. */
+/* Always ready, as a plain file is, but for `wait`, which never is. No answer at all would turn poll off for the whole
+ * mount. */
 static void do_poll(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi, struct fuse_pollhandle *handle)
 {
-	(void)ino;
 	(void)fi;
 	if (handle)
 		fuse_pollhandle_destroy(handle);
-	fuse_reply_poll(req, POLLIN | POLLOUT | POLLRDNORM | POLLWRNORM);
+	bool ready = node_of(req, ino)->kind != JOBTREE_WAIT;
+	fuse_reply_poll(req, ready ? POLLIN | POLLOUT | POLLRDNORM | POLLWRNORM : 0);
 }
 
 static void refuse_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, dev_t device)

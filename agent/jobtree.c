@@ -61,7 +61,7 @@ static int find_kind(const char *kind, const char *name, enum jobtree_kind *foun
 	} kinds[] = {
 		{ "directory", JOBTREE_DIRECTORY }, { "value", JOBTREE_VALUE },
 		{ "control", JOBTREE_CONTROL },     { "link", JOBTREE_ASKED_LINK },
-		{ "live", JOBTREE_ASKED_LIVE },
+		{ "live", JOBTREE_ASKED_LIVE },     { "wait", JOBTREE_WAIT },
 	};
 	for (size_t i = 0; i < array_length(kinds); i++) {
 		if (strcmp(kinds[i].word, kind) != 0)

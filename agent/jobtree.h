@@ -19,6 +19,7 @@ enum jobtree_kind {
 	JOBTREE_FIXED_LINK, /* target says it */
 	JOBTREE_LOG_FILE,   /* the file of that name in the log directory */
 	JOBTREE_ASKED_LIVE, /* size and content from the controller */
+	JOBTREE_WAIT,       /* a read lasts as long as the job */
 };
 
 struct jobtree_node {

@@ -150,6 +150,7 @@ static const struct tree_entry table[] = {
 	  .name = "wait",
 	  .mode = 0400,
 	  .how = HOW_WAIT,
+	  .in_job = true,
 	  .help = "a read returns when the job has ended, with its exit code" },
 	{ .kind = TREE_HOST_LINK,
 	  .parent = TREE_JOB,

@@ -13,10 +13,8 @@
 enum { PIECE_LIMIT = 256 << 10 };
 
 static const char *const kinds[] = {
-	[HOW_VALUE] = "value",
-	[HOW_CONTROL] = "control",
-	[HOW_LIVE] = "live",
-	[HOW_LINK] = "link",
+	[HOW_VALUE] = "value", [HOW_CONTROL] = "control", [HOW_LIVE] = "live",
+	[HOW_LINK] = "link",   [HOW_WAIT] = "wait",
 };
 
 /* A row outside the job's own directory has its path from the top, which is its name too, with a slash before

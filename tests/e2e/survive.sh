@@ -15,7 +15,7 @@ declare -A groups=(
 	[waiting]="interrupted sleeps polls waits waits_sysv"
 	[unix]="unix_stream unix_dgram unix_listen unix_backlog unix_names passed_fd"
 	[network]="tcp tcp_stream tcp_listen tcp_half tcp_backlog udp sockopts"
-	[tree]="float_files float_reads float_events"
+	[tree]="float_files float_reads float_events float_wait"
 )
 
 # Most jobs are not of root, who has more rights.

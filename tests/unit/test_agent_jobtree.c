@@ -32,13 +32,14 @@ Test(agent_jobtree, rows_and_what_is_above_them)
 	struct jobtree *tree =
 	    make("{\"tree\":[{\"name\":\"migrate\",\"mode\":438,\"kind\":\"control\"},"
 		 "{\"name\":\"output\",\"kind\":\"live\"},{\"name\":\"job.events\",\"kind\":\"live\"},"
-		 "{\"name\":\"host\",\"kind\":\"link\"},"
+		 "{\"name\":\"host\",\"kind\":\"link\"},{\"name\":\"wait\",\"kind\":\"wait\"},"
 		 "{\"name\":\"cpu\",\"kind\":\"value\",\"path\":\"instances/c5.large/cpu\"}]}");
 	cr_assert_str_eq(tree->nodes[0].path, "");
 	cr_assert_eq(at(tree, "jobs/job1/migrate")->kind, JOBTREE_CONTROL);
 	cr_assert_eq(at(tree, "jobs/job1/migrate")->mode, 0666);
 	cr_assert_eq(at(tree, "jobs/job1/output")->kind, JOBTREE_LOG_FILE);
 	cr_assert_eq(at(tree, "jobs/job1/job.events")->kind, JOBTREE_ASKED_LIVE);
+	cr_assert_eq(at(tree, "jobs/job1/wait")->kind, JOBTREE_WAIT);
 	cr_assert_str_eq(at(tree, "jobs/job1/log")->target, "/var/log/float");
 	cr_assert_str_eq(at(tree, "jobs/self")->target, "job1");
 	cr_assert_eq(at(tree, "instances/c5.large")->kind, JOBTREE_DIRECTORY);
