@@ -277,6 +277,8 @@ static const struct {
 	{ SCMP_SYS(fcntl), EINVAL, 1, UINT32_MAX, F_NOTIFY },
 	{ SCMP_SYS(fcntl64), EINVAL, 1, UINT32_MAX, F_NOTIFY },
 	{ SCMP_SYS(prctl), EINVAL, 0, UINT32_MAX, PR_SET_MDWE },
+	{ SCMP_SYS(mq_open), ENOSYS, -1, 0, 0 },
+	{ SCMP_SYS(mq_unlink), ENOSYS, -1, 0, 0 },
 	{ SCMP_SYS(clone3), ENOSYS, -1, 0, 0 },
 	{ SCMP_SYS(clone), EPERM, 0, CLONE_NEWUSER, CLONE_NEWUSER },
 	{ SCMP_SYS(unshare), EPERM, 0, CLONE_NEWUSER, CLONE_NEWUSER },

@@ -62,6 +62,8 @@ static const struct {
 	  "the CPU of the other host lacks something that the job's has" },
 	{ "Can't get 1:16 opt", STAYS,
 	  "the job has a network socket open, which this criu cannot carry on this kernel" },
+	{ "mapping with 0xfffffffffffffff4", STAYS, /* -ENOMEM */
+	  "the host has no memory to give for a mapping of the job, such as huge pages" },
 	{ "Can't get rlimit", STAYS,
 	  "a process of the job runs as another user, and this host may not ask for its limits" },
 };

@@ -9,7 +9,7 @@ timeout=240
 declare -A groups=(
 	[processes]="threads futex fpu rseq session zombie orphan stopped prctl rlimit nice credentials capabilities seccomp users"
 	[rights]="rlimit nice credentials capabilities seccomp prctl"
-	[memory]="mmap hugepage shm memfd sysv_shm sysv_sem sysv_msg mqueue deleted"
+	[memory]="mmap hugepage hugetlb shm memfd sysv_shm sysv_sem sysv_msg mqueue deleted"
 	[files]="files directory locks lease inotify pipe pipe_full fifo eventfd epoll signalfd pty"
 	[time]="itimer alarm posix_timer timerfd clocks signal_pending signal_handler"
 	[waiting]="interrupted sleeps polls waits waits_sysv"
@@ -47,7 +47,27 @@ test_rights() {
 	survive rights
 }
 
+# So many huge pages more for the machine, until this test has ended, however it does.
+add_huge_pages() { # COUNT
+	local answer test=$BASHPID
+	read -r answer < <(setsid bash -c '
+		add() {
+			flock 9
+			echo $(($(<"$file") + $1)) >"$file"
+			flock -u 9
+		}
+		file=/proc/sys/vm/nr_hugepages
+		exec 9<"$file"
+		add "$2" 2>/dev/null && echo "$2 huge pages more" || exec echo "this machine gives no huge pages"
+		exec >&-
+		while kill -0 "$1"; do sleep 0.1; done
+		add "-$2"
+	' - "$test" "$1" </dev/null 2>/dev/null)
+	echo "$answer"
+}
+
 test_memory() {
+	add_huge_pages 8
 	survive memory
 }
 
