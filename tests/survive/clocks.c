@@ -1,4 +1,4 @@
-/* Clocks: the monotonic ones never go back nor jump ahead, the real one is right, CPU time is kept. */
+/* Clocks: the monotonic ones never go back nor jump ahead, the real one is right; CPU time begins anew. */
 #include "tests/survive/survive.h"
 
 static int64_t clock_ms(clockid_t clock)

@@ -17,7 +17,7 @@ start_stage() { # MOVES NAME...: a job that runs these programs, of user $owner
 	shift
 	[[ ${owner:-0} == 0 ]] || as=(setpriv --reuid="$owner" --regid="$owner" --clear-groups)
 	answer=$("${as[@]}" "$DIR/bin/float" submit -i small -j "$DIR/bin/stage" --instType c5.large \
-		--dataVolume '[size=4]:/data' -e "SURVIVE_MOVES=$count" "$@") || fail "submit was refused"
+		--dataVolume '[size=8]:/data' -e "SURVIVE_MOVES=$count" "$@") || fail "submit was refused"
 	job=$(sed -n 's/^id: //p' <<<"$answer")
 	dir=$MOUNT/jobs/$job
 }
