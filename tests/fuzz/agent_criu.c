@@ -1,5 +1,5 @@
 /* The reason of a failure out of criu's log. The first byte is the room for it. */
-#include "agent/criu.h"
+#include "agent/criu_reason.h"
 
 #include "lib/cleanup.h"
 #include "tests/fuzz/fuzz.h"
