@@ -33,8 +33,7 @@ static void forget_files(struct job *job)
 	}
 }
 
-/* Everything of it away from this host but the epoch. */
-static int tear_down(struct job *job, struct error *err)
+int job_tear_down(struct job *job, struct error *err)
 {
 	const struct jobs_hooks *hooks = job->jobs->hooks;
 	jobs_lock(job->jobs);
@@ -45,6 +44,7 @@ static int tear_down(struct job *job, struct error *err)
 		return status;
 	job_join_watcher(job);
 	hooks->logs_close(job->jobs->context, job->id);
+	job_close_files(job);
 	status = layout_unmount_all(job->layout, JOB_UNMOUNT_MS, err);
 	if (status < 0)
 		return status;
@@ -114,7 +114,7 @@ static int prepare(struct job *job, json_object *body, struct error *err)
 	int status = bring_up(job, err);
 	if (status < 0) {
 		struct error more = { 0 };
-		if (tear_down(job, &more) < 0)
+		if (job_tear_down(job, &more) < 0)
 			log_error("job %s: %s", job->id, more.text);
 		return status;
 	}
@@ -248,7 +248,7 @@ int jobs_release(struct jobs *jobs, const char *id, int64_t epoch, json_object *
 	*answer = NULL;
 	int status = job_begin(jobs, id, epoch, true, &job, err);
 	if (status == 0 && job->spec)
-		status = tear_down(job, err);
+		status = job_tear_down(job, err);
 	if (status == 0)
 		*answer = json_object_new_object();
 	return status;

@@ -79,6 +79,12 @@ jobs_operation jobs_stop;
 jobs_operation jobs_signal;
 jobs_operation jobs_abort;
 jobs_operation jobs_release;
+/* An ended job's volumes, to be looked at (files.h): no keeper, no image; release ends it. */
+jobs_operation jobs_show;
+jobs_operation jobs_files;
+/* POST read; *data is the caller's to free. */
+int jobs_read(struct jobs *jobs, const char *id, int64_t epoch, json_object *body, void **data,
+	      size_t *length, struct error *err);
 
 /*
  * 0, or -ESTALE when this host has seen a higher epoch of that job; a higher one is recorded. -ENOENT: this

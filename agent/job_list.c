@@ -158,6 +158,11 @@ static void reconnect(struct job *job)
 {
 	struct error err = { 0 };
 	const struct jobs_hooks *hooks = job->jobs->hooks;
+	if (job->state == OPEN) {
+		if (job_open_files(job, &err) < 0)
+			log_error("job %s: %s", job->id, err.text);
+		return;
+	}
 	hooks->prepared(job->jobs->context, job->id, job->directory);
 	if (job->state == FROZEN) {
 		take_up(job);
@@ -224,6 +229,7 @@ void jobs_close(struct jobs *jobs)
 			shutdown(job->watch, SHUT_RDWR);
 		jobs_unlock(jobs);
 		job_join_watcher(job);
+		job_close_files(job);
 		layout_free(job->layout);
 		spec_free(job->spec);
 		json_object_put(job->exit);
@@ -232,6 +238,7 @@ void jobs_close(struct jobs *jobs)
 		free(job->container);
 		free(job->directory);
 		pthread_mutex_destroy(&job->operation);
+		pthread_rwlock_destroy(&job->files_lock);
 		free(job);
 	}
 	pthread_mutex_destroy(&jobs->mutex);

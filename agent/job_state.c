@@ -14,8 +14,8 @@
 #include "lib/log.h"
 
 static const char *const state_names[] = {
-	[PREPARED] = "prepared", [RUNNING] = "running", [FROZEN] = "frozen",
-	[DUMPED] = "dumped",     [ENDED] = "ended",     [RELEASED] = "released",
+	[PREPARED] = "prepared", [RUNNING] = "running",   [FROZEN] = "frozen", [DUMPED] = "dumped",
+	[ENDED] = "ended",       [RELEASED] = "released", [OPEN] = "open",
 };
 
 const char *job_state_name(enum state state)
@@ -214,6 +214,7 @@ struct job *job_new(struct jobs *jobs, const char *id)
 	job->epoch = -1;
 	job->aborted = -1;
 	pthread_mutex_init(&job->operation, NULL);
+	pthread_rwlock_init(&job->files_lock, NULL);
 	return job;
 }
 

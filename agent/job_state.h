@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "agent/files.h"
 #include "agent/frozen.h"
 #include "agent/job.h"
 #include "agent/layout.h"
@@ -22,7 +23,7 @@ enum {
 	JOB_CALL_TIMEOUT_MS = 60000,
 };
 
-enum state { PREPARED, RUNNING, FROZEN, DUMPED, ENDED, RELEASED };
+enum state { PREPARED, RUNNING, FROZEN, DUMPED, ENDED, RELEASED, OPEN };
 
 /* Jobs stay in the list until jobs_close: a released one remembers its epoch. */
 struct job {
@@ -33,6 +34,8 @@ struct job {
 	pthread_mutex_t operation; /* one operation at a time; spec and layout are its holder's */
 	struct spec *spec;         /* NULL: released */
 	struct layout *layout;
+	pthread_rwlock_t files_lock; /* read-held while files are asked; taken after operation */
+	struct files *files;         /* of an OPEN job */
 
 	/* Guarded by jobs->mutex. */
 	int64_t epoch;
@@ -111,8 +114,15 @@ int job_open(struct jobs *jobs, const char *id, int64_t epoch, bool create, stru
 int job_begin(struct jobs *jobs, const char *id, int64_t epoch, bool create, struct job **locked,
 	      struct error *err);
 
+/* job.c: everything of it away from this host but the epoch. Its operation lock is held. */
+int job_tear_down(struct job *job, struct error *err);
+
 /* The volume for process images is another one at each move. NULL: as it was. */
 int job_set_process(struct job *job, const char *serial, struct error *err);
+
+/* job_files.c: open them again after the agent was started anew; nothing of them stays open. */
+int job_open_files(struct job *job, struct error *err);
+void job_close_files(struct job *job);
 
 /* job_move.c: a frozen section of this job; body may be NULL. */
 struct frozen job_new_frozen(struct job *job, int64_t epoch, json_object *body);

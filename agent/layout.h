@@ -37,6 +37,7 @@ struct layout_bind {
 struct layout {
 	char *directory;         /* /run/float/jobs/ID */
 	const struct spec *spec; /* borrowed */
+	bool read_only;          /* its volumes are mounted to be looked at (files.h), not to run a job on */
 	size_t count;
 	struct layout_bind binds[LAYOUT_BINDS_MAX];
 };

@@ -30,7 +30,7 @@ static int make_subvolumes(struct layout *layout, struct error *err)
 		return 0;
 	int status = volume_find(layout->spec->work, LAYOUT_DEVICE_WAIT_MS, &device, err);
 	if (status == 0)
-		status = volume_mount(device, NULL, top, err);
+		status = volume_mount(device, NULL, top, false, err);
 	if (status < 0)
 		return status;
 	for (size_t i = 0; status == 0 && i < array_length(names); i++)

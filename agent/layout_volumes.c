@@ -20,6 +20,7 @@ struct device_task {
 	const char *serial;
 	struct mount_row mounts[2];
 	size_t count;
+	bool read_only;
 	int (*run)(struct device_task *task, struct error *err);
 	int timeout_ms;
 	struct error err;
@@ -126,8 +127,8 @@ static int mount_device(struct device_task *task, struct error *err)
 	int status = volume_find(task->serial, 0, &device, err);
 	for (size_t i = 0; status == 0 && i < task->count; i++)
 		if (!layout_is_mounted(task->mounts[i].directory))
-			status =
-			    volume_mount(device, task->mounts[i].subvolume, task->mounts[i].directory, err);
+			status = volume_mount(device, task->mounts[i].subvolume, task->mounts[i].directory,
+					      task->read_only, err);
 	return status;
 }
 
@@ -163,6 +164,8 @@ static int all_devices(struct layout *layout, bool with_process,
 {
 	autotasks struct device_tasks tasks;
 	list_tasks(layout, &tasks, with_process);
+	for (size_t i = 0; i < tasks.count; i++)
+		tasks.task[i].read_only = layout->read_only;
 	return run_tasks(&tasks, run, timeout_ms, err);
 }
 
@@ -207,7 +210,7 @@ int layout_mount_process(struct layout *layout, int timeout_ms, struct error *er
 		status = volume_claim(device, timeout_ms, err);
 	if (status == 0)
 		status = volume_format(device, err);
-	return status < 0 ? status : volume_mount(device, NULL, directory, err);
+	return status < 0 ? status : volume_mount(device, NULL, directory, false, err);
 }
 
 int layout_unmount_process(struct layout *layout, int timeout_ms, struct error *err)

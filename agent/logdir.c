@@ -53,21 +53,7 @@ int logdir_open_file(int root, const char *path, struct stat *st)
 
 char *logdir_printable(const char *path)
 {
-	char *copy = malloc(strlen(path) * 4 + 1), *to = copy;
-	if (!copy)
-		abort();
-	for (const char *at = path; *at;) {
-		size_t length = utf8_length(at);
-		if (length == 0) {
-			to += sprintf(to, "\\x%02x", (unsigned char)*at++);
-			continue;
-		}
-		memcpy(to, at, length);
-		to += length;
-		at += length;
-	}
-	*to = '\0';
-	return copy;
+	return utf8_escape(path, '\0');
 }
 
 void logdir_clear(struct logdir_list *list)

@@ -72,6 +72,9 @@ static const struct route routes[] = {
 	{ "POST", "/v1/jobs/*/signal", ROUTE_CONTROLLER, do_operation, jobs_signal, false },
 	{ "POST", "/v1/jobs/*/abort", ROUTE_CONTROLLER, do_operation, jobs_abort, false },
 	{ "POST", "/v1/jobs/*/release", ROUTE_CONTROLLER, do_operation, jobs_release, false },
+	{ "POST", "/v1/jobs/*/open", ROUTE_CONTROLLER, do_operation, jobs_show, false },
+	{ "POST", "/v1/jobs/*/files", ROUTE_CONTROLLER, do_operation, jobs_files, false },
+	{ "POST", "/v1/jobs/*/read", ROUTE_CONTROLLER, NULL, NULL, false },
 	{ "POST", "/v1/jobs/*/stream", ROUTE_CONTROLLER, do_stream, NULL, true },
 	{ "POST", "/v1/jobs/*/answer", ROUTE_CONTROLLER, do_answer, NULL, false },
 };

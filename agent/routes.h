@@ -32,7 +32,7 @@ enum route_who {
 struct route {
 	const char *method, *path; /* * in the path: a job's id */
 	enum route_who who;
-	route_handler *handler;
+	route_handler *handler;    /* NULL: the answer is bytes of a file (jobs_read) */
 	jobs_operation *operation; /* for the handler that does an operation of job.h */
 	bool stream;               /* the answer is a stream; the handler only checks */
 };

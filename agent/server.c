@@ -181,6 +181,25 @@ static enum MHD_Result answer_once(struct MHD_Connection *connection, struct cal
 	return send_text(connection, status, text);
 }
 
+static enum MHD_Result answer_bytes(struct MHD_Connection *connection, struct call *call)
+{
+	struct error err = { 0 };
+	void *data = NULL;
+	size_t length = 0;
+	if (jobs_read(call->agent->jobs, call->id, call->epoch, call->body, &data, &length, &err) < 0)
+		return send_refusal(connection, &err);
+	struct MHD_Response *response =
+	    MHD_create_response_from_buffer_with_free_callback(length, data, free);
+	if (!response) {
+		free(data);
+		return MHD_NO;
+	}
+	MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, "application/octet-stream");
+	enum MHD_Result result = MHD_queue_response(connection, MHD_HTTP_OK, response);
+	MHD_destroy_response(response);
+	return result;
+}
+
 static ssize_t read_stream(void *context, uint64_t position, char *buffer, size_t size)
 {
 	(void)position;
@@ -238,6 +257,8 @@ static enum MHD_Result answer(struct MHD_Connection *connection, const char *url
 	if (err.code)
 		return send_refusal(connection, &err);
 	call.body = body;
+	if (!call.route->handler)
+		return answer_bytes(connection, &call);
 	return call.route->stream ? answer_stream(connection, &call) : answer_once(connection, &call);
 }
 

@@ -91,7 +91,8 @@ int volume_claim(const char *device, int timeout_ms, struct error *err)
 	}
 }
 
-int volume_mount(const char *device, const char *subvolume, const char *directory, struct error *err)
+int volume_mount(const char *device, const char *subvolume, const char *directory, bool read_only,
+		 struct error *err)
 {
 	/*
 	 * noatime: a read must not dirty metadata that the frozen section then has to write. nodiscard:
@@ -103,7 +104,8 @@ int volume_mount(const char *device, const char *subvolume, const char *director
 	int status = file_make_directories(directory, 0755);
 	if (status < 0)
 		return error_sys(err, -status, "cannot make %s", directory);
-	if (mount(device, directory, "btrfs", MS_NOATIME | MS_NODEV, options) < 0)
+	unsigned long flags = MS_NOATIME | MS_NODEV | (read_only ? MS_RDONLY | MS_NOSUID | MS_NOEXEC : 0);
+	if (mount(device, directory, "btrfs", flags, options) < 0)
 		return error_sys(err, errno, "cannot mount the volume %s at %s", device, directory);
 	return 0;
 }

@@ -9,6 +9,8 @@
  */
 #pragma once
 
+#include <stdbool.h>
+
 #include "lib/error.h"
 
 /* The device of a serial, waited for; *device is the caller's to free. */
@@ -20,8 +22,10 @@ int volume_format(const char *device, struct error *err);
 /* -EBUSY while somebody has it mounted, after asking for timeout_ms. */
 int volume_claim(const char *device, int timeout_ms, struct error *err);
 
-/* Mount a btrfs (its subvolume, or its top with NULL) at a directory; makes the directory. */
-int volume_mount(const char *device, const char *subvolume, const char *directory, struct error *err);
+/* Mount a btrfs (its subvolume, or its top with NULL) at a directory; makes the directory. read_only: to be looked at,
+ * nothing of it is run. */
+int volume_mount(const char *device, const char *subvolume, const char *directory, bool read_only,
+		 struct error *err);
 
 /* Mount a read-only squashfs or erofs image. */
 int volume_mount_image(const char *device, const char *directory, struct error *err);

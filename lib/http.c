@@ -2,7 +2,10 @@
 
 #include <curl/curl.h>
 #include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "lib/cleanup.h"
 #include "lib/file.h"
@@ -15,6 +18,7 @@ struct http_client {
 	char *base;                 /* https://PEER:PORT */
 	struct curl_slist *resolve; /* PEER:PORT:ADDRESS */
 	char *ca_file, *cert_file, *key_file, *pin;
+	int dead_ms; /* 0: as long as TCP likes */
 };
 
 struct answer_buffer {
@@ -52,6 +56,20 @@ void http_client_free(struct http_client *client)
 	free(client);
 }
 
+void http_client_set_dead_ms(struct http_client *client, int ms)
+{
+	client->dead_ms = ms;
+}
+
+static int set_socket_options(void *context, curl_socket_t fd, curlsocktype purpose)
+{
+	const struct http_client *client = context;
+	(void)purpose;
+	return setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &client->dead_ms, sizeof(client->dead_ms)) < 0
+		   ? CURL_SOCKOPT_ERROR
+		   : CURL_SOCKOPT_OK;
+}
+
 static void free_slist(struct curl_slist **list)
 {
 	curl_slist_free_all(*list);
@@ -72,6 +90,10 @@ static struct curl_slist *client_prepare(struct http_client *client, const char 
 	curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
 	curl_easy_setopt(curl, CURLOPT_TCP_NODELAY, 1L);
 	curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS, (long)CONNECT_TIMEOUT_MS);
+	if (client->dead_ms) {
+		curl_easy_setopt(curl, CURLOPT_SOCKOPTFUNCTION, set_socket_options);
+		curl_easy_setopt(curl, CURLOPT_SOCKOPTDATA, client);
+	}
 	curl_easy_setopt(curl, CURLOPT_SSLCERT, client->cert_file);
 	curl_easy_setopt(curl, CURLOPT_SSLKEY, client->key_file);
 	curl_easy_setopt(curl, CURLOPT_PINNEDPUBLICKEY, client->pin);
@@ -174,6 +196,49 @@ int http_request(struct http_client *client, const char *path, json_object *body
 		return error_prefix(err, "%s: ", client->base);
 	if (answer)
 		*answer = take_pointer(parsed);
+	return 0;
+}
+
+struct bytes_context {
+	struct http_client *client;
+	char *buffer;
+	size_t size, length;
+	struct answer_buffer refusal;
+};
+
+static size_t take_bytes(char *data, size_t size, size_t count, void *context)
+{
+	struct bytes_context *bytes = context;
+	long http_status = 0;
+	curl_easy_getinfo(bytes->client->curl, CURLINFO_RESPONSE_CODE, &http_status);
+	if (http_status < 200 || http_status > 299)
+		return append_answer(data, size, count, &bytes->refusal);
+	if (size * count > bytes->size - bytes->length)
+		return 0;
+	memcpy(bytes->buffer + bytes->length, data, size * count);
+	bytes->length += size * count;
+	return size * count;
+}
+
+int http_bytes(struct http_client *client, const char *path, json_object *body, int64_t epoch, int timeout_ms,
+	       void *buffer, size_t size, size_t *length, struct error *err)
+{
+	autofree char *url = format_string("%s%s", client->base, path);
+	__attribute__((cleanup(free_slist), unused)) struct curl_slist *headers =
+	    client_prepare(client, url, body, epoch, NULL);
+	struct bytes_context bytes = { .client = client, .buffer = buffer, .size = size };
+	curl_easy_setopt(client->curl, CURLOPT_TIMEOUT_MS, (long)timeout_ms);
+	curl_easy_setopt(client->curl, CURLOPT_WRITEFUNCTION, take_bytes);
+	curl_easy_setopt(client->curl, CURLOPT_WRITEDATA, &bytes);
+	CURLcode status = curl_easy_perform(client->curl);
+	autofree char *refusal = bytes.refusal.text;
+	if (status != CURLE_OK)
+		return transport_error(client, status, err);
+	long http_status = 0;
+	curl_easy_getinfo(client->curl, CURLINFO_RESPONSE_CODE, &http_status);
+	if (http_status < 200 || http_status > 299)
+		return agent_error(client, http_status, refusal ? refusal : "", bytes.refusal.length, err);
+	*length = bytes.length;
 	return 0;
 }
 

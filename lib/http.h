@@ -29,6 +29,10 @@ struct http_client *http_client_new(const struct http_identity *identity, const 
 				    const char *address, int port);
 void http_client_free(struct http_client *client);
 
+/* A peer whose machine does not even acknowledge what was sent for so long is taken for dead: -ECONNRESET. Without it
+ * only a request's own timeout tells. */
+void http_client_set_dead_ms(struct http_client *client, int ms);
+
 /*
  * One request. body may be NULL (then it is a GET, else a POST). epoch < 0: none sent. request_id NULL: none.
  * On 2xx *answer (may be NULL) is the caller's to put. On another status the agent's own errno and sentence
@@ -37,6 +41,10 @@ void http_client_free(struct http_client *client);
  */
 int http_request(struct http_client *client, const char *path, json_object *body, int64_t epoch,
 		 const char *request_id, int timeout_ms, json_object **answer, struct error *err);
+
+/* One POST whose answer is bytes, at most size of them: *length is how many. The rest as http_request. */
+int http_bytes(struct http_client *client, const char *path, json_object *body, int64_t epoch, int timeout_ms,
+	       void *buffer, size_t size, size_t *length, struct error *err);
 
 /*
  * One request whose answer is a stream: data is called with each piece as it arrives, in the calling thread;

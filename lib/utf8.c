@@ -1,5 +1,9 @@
 #include "lib/utf8.h"
 
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
 size_t utf8_length(const char *text)
 {
 	const unsigned char *at = (const unsigned char *)text;
@@ -34,4 +38,47 @@ void utf8_repair(char *text)
 			*text = '?';
 		text += length ? length : 1;
 	}
+}
+
+char *utf8_escape(const char *text, char also)
+{
+	char *copy = malloc(strlen(text) * 4 + 1), *to = copy;
+	if (!copy)
+		abort();
+	for (const char *at = text; *at;) {
+		size_t length = *at == also ? 0 : utf8_length(at);
+		if (length == 0) {
+			to += sprintf(to, "\\x%02x", (unsigned char)*at++);
+			continue;
+		}
+		memcpy(to, at, length);
+		to += length;
+		at += length;
+	}
+	*to = '\0';
+	return copy;
+}
+
+static int hex_digit(char digit)
+{
+	static const char digits[] = "0123456789abcdef";
+	const char *at = digit ? strchr(digits, digit) : NULL;
+	return at ? (int)(at - digits) : -1;
+}
+
+void utf8_unescape(char *text)
+{
+	char *to = text;
+	for (const char *at = text; *at;) {
+		int high = at[0] == '\\' && at[1] == 'x' ? hex_digit(at[2]) : -1;
+		int low = high < 0 ? -1 : hex_digit(at[3]);
+		/* A name holds no NUL. */
+		if (low < 0 || high + low == 0) {
+			*to++ = *at++;
+			continue;
+		}
+		*to++ = (char)(high << 4 | low);
+		at += 4;
+	}
+	*to = '\0';
 }

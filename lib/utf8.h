@@ -11,3 +11,11 @@ bool utf8_valid(const char *text);
 
 /* Each byte that belongs to no character becomes `?`. */
 void utf8_repair(char *text);
+
+/*
+ * A text that holds every byte of this one as UTF-8: `\xHH` for each that belongs to no character, and for each `also`
+ * ('\0': none). With `also` a backslash, utf8_unescape gives exactly the same bytes back. Caller frees.
+ */
+char *utf8_escape(const char *text, char also);
+/* In place. A backslash that begins no `\xHH` stands for itself. */
+void utf8_unescape(char *text);

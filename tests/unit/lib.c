@@ -161,3 +161,24 @@ Test(proc, runs_programs)
 	cr_expect_eq(proc_run(talking, &captured, &err), 0);
 	cr_expect_str_eq(output, "hello\nvalue\n");
 }
+
+Test(utf8, escaped_names_come_back_as_they_were)
+{
+	static const char *const names[] = {
+		"plain",   "",          "\xff", "a\\b", "\\xff",    "\\x5cxff",
+		"ümläut",  "new\nline", "\\",   "\\x",  "\xc3\x28", "\xed\xa0\x80 half a pair",
+		"end\\xf",
+	};
+	for (size_t i = 0; i < array_length(names); i++) {
+		autofree char *text = utf8_escape(names[i], '\\');
+		cr_expect(utf8_valid(text), "%s", text);
+		utf8_unescape(text);
+		cr_expect_str_eq(text, names[i]);
+	}
+	autofree char *shown = utf8_escape("a\\b\xff", '\0');
+	cr_expect_str_eq(shown, "a\\b\\xff");
+	/* No name holds a NUL. */
+	char text[] = "a\\x00b\\x0gc\\x41";
+	utf8_unescape(text);
+	cr_expect_str_eq(text, "a\\x00b\\x0gcA");
+}

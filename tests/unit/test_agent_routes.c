@@ -22,6 +22,9 @@ Test(agent_routes, an_operation_gets_the_id)
 	cr_assert_eq(route->who, ROUTE_CONTROLLER);
 	cr_assert_eq(find("POST", "/v1/jobs/x/adopt", id)->who, ROUTE_PEER);
 	cr_assert(find("POST", "/v1/jobs/x/stream", id)->stream);
+	cr_assert_eq(find("POST", "/v1/jobs/x/files", id)->operation, jobs_files);
+	cr_assert_null(find("POST", "/v1/jobs/x/read", id)->handler, "its answer is bytes");
+	cr_assert_eq(find("POST", "/v1/jobs/x/read", id)->who, ROUTE_CONTROLLER);
 	cr_assert_str_eq(find("GET", "/v1/jobs/x", id)->path, "/v1/jobs/*");
 }
 
