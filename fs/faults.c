@@ -14,7 +14,7 @@ struct faults {
 	size_t count;
 };
 
-static const struct op_table *const tables[] = { &op_start, &op_migrate, &op_cancel, &op_end };
+static const struct op_table *const tables[] = { &op_start, &op_migrate, &op_cancel, &op_end, &op_files };
 /* Rows of the agents' own table of the frozen section. */
 static const char *const agent_steps[] = { "migrate.dump", "migrate.release", "migrate.restore" };
 

@@ -2,7 +2,7 @@
  * The daemon: what every part of fs/ shares, and who owns what.
  *
  * Threads: FUSE's workers, one follower a running job (follow.h), one thread an operation under way (op.h),
- * one notifier (notify.h), one thread an image import (images.h).
+ * one notifier (notify.h), one thread an image import (images.h), a few for each host that files are read on (files.h).
  *
  * fs->lock guards the tables and every job's record and error; it is never held across a system call that can
  * block (a disk's fsync, an agent, a cloud). Lock order: a job's settings_lock, its save_lock, then fs->lock,
@@ -22,6 +22,7 @@
 
 struct authority; /* authority.h */
 struct faults;    /* op.h */
+struct files;     /* files.h */
 struct follower;  /* follow.h */
 struct images;    /* images.h */
 struct mirror;    /* mirror.h */
@@ -31,6 +32,17 @@ struct user;      /* users.h */
 
 /* What changed, for poll: each kind has a counter of its own. */
 enum change { CHANGE_STATE, CHANGE_EVENTS, CHANGE_LOGS, CHANGE_KINDS };
+
+/* Of the files of an ended job (files.h). */
+struct job_files {
+	bool serving;    /* its host answers what is asked */
+	bool broken;     /* its host did not answer */
+	bool shut;       /* the job is about to be forgotten: nothing is asked any more */
+	int failure;     /* why no host came up */
+	int64_t used_ms; /* the last answer */
+	pid_t remover;   /* who began to remove the job's directory, and when */
+	int64_t remover_ms;
+};
 
 struct job {
 	struct floatfs *fs;
@@ -50,6 +62,7 @@ struct job {
 	size_t hosted;               /* its place in fs->hosted, from 1; 0: it has no host */
 	int64_t counted, counted_gb; /* what it counts for in its user's quota (users.h) */
 	struct follower *follower;   /* NULL while nothing is followed */
+	struct job_files files;
 };
 
 /* Who asks: a process on the mount, or the job itself through its agent. */
@@ -70,6 +83,7 @@ struct floatfs {
 	struct secrets *secrets;
 	struct faults *faults;
 	struct notify *notify;
+	struct files *files;
 
 	pthread_mutex_t serial_lock; /* one writer of STATE/serial; taken before lock */
 	uint64_t serial_reserved;    /* what STATE/serial says: no serial up to it is given after a crash */

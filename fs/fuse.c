@@ -6,8 +6,10 @@
 #include <poll.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include "fs/files.h"
 #include "fs/fuse_dir.h"
 #include "fs/fuse_watch.h"
 #include "fs/images.h"
@@ -18,16 +20,25 @@
 #include "fs/tree.h"
 #include "fs/users.h"
 #include "lib/cleanup.h"
+#include "lib/file.h"
 #include "lib/log.h"
 
-/* Attributes are asked each time: sizes grow (reference: a cached size stops `tail -f` for good). */
-#define ATTR_TIMEOUT 0.0
+/* Attributes are asked each time: sizes grow (reference: a cached size stops `tail -f` for good). So are names. */
+#define CHANGING_TIMEOUT 0.0
 /* But of what no longer changes: the kernel would ask before each read(2) of its cache. */
-#define FINAL_ATTR_TIMEOUT 10.0
-/* Names of rows never move; names of jobs come and go with mkdir and rmdir, which the kernel sees itself. */
-#define ENTRY_TIMEOUT 0.0
+#define FINAL_TIMEOUT 10.0
+/*
+ * And the directories on the way to a job's files stay what they are, and the kernel sees a job's mkdir and rmdir
+ * itself: asked at every step of every path, they would be most of what `ls -l` of many files costs. Not for longer: a
+ * mount whose daemon died must not look alive.
+ */
+#define WAY_TIMEOUT 0.1
 
-enum { WORKERS_MAX = 64, WORKERS_IDLE = 16 };
+enum {
+	WORKERS_MAX = 64,
+	WORKERS_IDLE = 16,
+	READAHEAD = 4 << 20, /* of what the kernel keeps: files */
+};
 
 struct fuse_mount {
 	struct floatfs *fs;
@@ -70,14 +81,21 @@ static struct node node_of(fuse_req_t request, fuse_ino_t inode)
 	return node;
 }
 
+static double way_timeout(const struct node *node)
+{
+	bool stays = node->kind == TREE_ROOT || node->kind == TREE_JOBS || node->kind == TREE_JOB ||
+		     node->kind == TREE_FILES;
+	return stays ? WAY_TIMEOUT : CHANGING_TIMEOUT;
+}
+
 static double attr_timeout(struct floatfs *fs, const struct node *node)
 {
-	return tree_is_final(fs, node) ? FINAL_ATTR_TIMEOUT : ATTR_TIMEOUT;
+	return tree_is_final(fs, node) ? FINAL_TIMEOUT : way_timeout(node);
 }
 
 static void reply_entry(fuse_req_t request, const struct node *node)
 {
-	struct fuse_entry_param entry = { .entry_timeout = ENTRY_TIMEOUT };
+	struct fuse_entry_param entry = { .entry_timeout = way_timeout(node) };
 	/* Before its size is: it may end in between. */
 	entry.attr_timeout = attr_timeout(fs_of(request), node);
 	struct node seen = node_of(request, tree_id(node));
@@ -92,6 +110,10 @@ static void reply_entry(fuse_req_t request, const struct node *node)
 static void op_lookup(fuse_req_t request, fuse_ino_t parent, const char *name)
 {
 	struct node directory = tree_node(parent), node;
+	if (files_holds(&directory)) {
+		files_lookup(fs_of(request), request, &directory, name);
+		return;
+	}
 	int status = tree_lookup(fs_of(request), &directory, name, &node);
 	if (status < 0)
 		fuse_reply_err(request, -status);
@@ -103,6 +125,10 @@ static void reply_attr(fuse_req_t request, fuse_ino_t inode)
 {
 	struct stat st;
 	struct node node = node_of(request, inode);
+	if (node.kind == TREE_FILES_ENTRY) {
+		files_stat(fs_of(request), request, &node);
+		return;
+	}
 	double timeout = attr_timeout(fs_of(request), &node);
 	int status = tree_stat(fs_of(request), &node, &st);
 	if (status < 0)
@@ -171,7 +197,9 @@ static void op_setattr(fuse_req_t request, fuse_ino_t inode, struct stat *attr, 
 	const struct tree_entry *entry = tree_entry(node.kind);
 	int status = entry ? 0 : -ENOENT;
 	(void)info;
-	if (to_set & (FUSE_SET_ATTR_MODE | FUSE_SET_ATTR_UID | FUSE_SET_ATTR_GID))
+	if (files_holds(&node))
+		status = -EROFS;
+	else if (to_set & (FUSE_SET_ATTR_MODE | FUSE_SET_ATTR_UID | FUSE_SET_ATTR_GID))
 		status = -EPERM;
 	if (status == 0 && (to_set & FUSE_SET_ATTR_SIZE)) {
 		if (entry->how == HOW_SETTING)
@@ -190,6 +218,10 @@ static void op_setattr(fuse_req_t request, fuse_ino_t inode, struct stat *attr, 
 static void op_readlink(fuse_req_t request, fuse_ino_t inode)
 {
 	struct node node = tree_node(inode);
+	if (node.kind == TREE_FILES_ENTRY) {
+		files_readlink(fs_of(request), request, &node);
+		return;
+	}
 	autofree char *text = NULL;
 	size_t length;
 	int status = tree_render(fs_of(request), &node, &text, &length);
@@ -212,6 +244,8 @@ static void op_mkdir(fuse_req_t request, fuse_ino_t parent, const char *name, mo
 		status = job_create_draft(fs, name, &caller, &err);
 	else if (directory.kind == TREE_IMAGES)
 		status = images_create(fs, name, &err);
+	else if (files_holds(&directory))
+		status = error_set(&err, EROFS, "the files of a job that has ended are read only");
 	else
 		status = error_set(&err, EPERM, "directories are made in jobs and in images only");
 	if (status < 0)
@@ -231,6 +265,8 @@ static int check_removable(struct floatfs *fs, const struct node *directory)
 	    directory->kind == TREE_JOB || directory->kind == TREE_LOG || directory->kind == TREE_LOG_ENTRY;
 	autojob struct job *job = in_job ? job_find_serial(fs, directory->serial) : NULL;
 	struct record record;
+	if (files_holds(directory))
+		return -EROFS;
 	if (!job)
 		return -EPERM;
 	job_snapshot(job, &record);
@@ -249,6 +285,8 @@ static void op_rmdir(fuse_req_t request, fuse_ino_t parent, const char *name)
 		status = images_remove(fs, name, &err);
 	else if ((status = check_removable(fs, &directory)) < 0)
 		error_set(&err, -status, "this directory cannot be removed");
+	else
+		files_note_removal(fs, &directory, fuse_req_ctx(request)->pid);
 	if (status < 0)
 		users_set_error(fs, caller_of(request).uid, err.text);
 	fuse_reply_err(request, -status);
@@ -261,6 +299,8 @@ static void op_unlink(fuse_req_t request, fuse_ino_t parent, const char *name)
 	struct error err = { 0 };
 	int status =
 	    directory.kind == TREE_SECRETS ? secrets_remove(fs, name, &err) : check_removable(fs, &directory);
+	if (status == 0)
+		files_note_removal(fs, &directory, fuse_req_ctx(request)->pid);
 	fuse_reply_err(request, -status);
 }
 
@@ -271,10 +311,14 @@ static void op_mknod(fuse_req_t request, fuse_ino_t parent, const char *name, mo
 	struct caller caller = caller_of(request);
 	struct node directory = tree_node(parent), node;
 	struct error err = { 0 };
+	int status;
 	(void)device;
-	int status = directory.kind == TREE_SECRETS && S_ISREG(mode)
-			 ? secrets_create(fs, name, &caller, &err)
-			 : error_set(&err, EPERM, "files are made in secrets only");
+	if (directory.kind == TREE_SECRETS && S_ISREG(mode))
+		status = secrets_create(fs, name, &caller, &err);
+	else if (files_holds(&directory))
+		status = error_set(&err, EROFS, "the files of a job that has ended are read only");
+	else
+		status = error_set(&err, EPERM, "files are made in secrets only");
 	if (status < 0)
 		users_set_error(fs, caller.uid, err.text);
 	if (status == 0)
@@ -318,6 +362,8 @@ static int open_node(struct floatfs *fs, const struct node *node, int flags, str
 	bool writing = (flags & O_ACCMODE) != O_RDONLY;
 	if (!entry)
 		return -ENOENT;
+	if (writing && entry->how == HOW_FILES)
+		return -EROFS;
 	if (entry->how == HOW_SETTING)
 		return open_setting(fs, node, entry->name, flags, handle);
 	if (entry->how == HOW_SECRET) {
@@ -433,11 +479,34 @@ static void op_read(fuse_req_t request, fuse_ino_t inode, size_t size, off_t off
 			fuse_reply_buf(request, NULL, 0);
 		else
 			reply_pread(request, fd, size, offset);
+	} else if (entry->how == HOW_FILES) {
+		files_read(fs, request, &handle->node, size, offset);
 	} else if (entry->how == HOW_WAIT) {
 		notify_park(fs->notify, request, handle->node.serial, size, offset);
 	} else {
 		read_value(request, handle, size, offset);
 	}
+}
+
+/* Holes and data: of a file on a volume as they are there; any other is data to its end. Never ENOSYS, which would
+ * be the kernel's answer for the whole mount from then on. */
+static void op_lseek(fuse_req_t request, fuse_ino_t inode, off_t offset, int whence,
+		     struct fuse_file_info *info)
+{
+	struct node node = handle_of(info)->node;
+	struct stat st;
+	(void)inode;
+	if (node.kind == TREE_FILES_ENTRY) {
+		files_seek(fs_of(request), request, &node, offset, whence);
+		return;
+	}
+	int status = tree_stat(fs_of(request), &node, &st);
+	if (status == 0 && (offset < 0 || offset >= st.st_size))
+		status = -ENXIO;
+	if (status < 0)
+		fuse_reply_err(request, -status);
+	else
+		fuse_reply_lseek(request, whence == SEEK_HOLE ? st.st_size : offset);
 }
 
 /* One command. The whole count: the rest of a short one would come again, as a command. */
@@ -524,7 +593,18 @@ static void op_poll(fuse_req_t request, fuse_ino_t inode, struct fuse_file_info 
 	fuse_reply_poll(request, events);
 }
 
+/* The kernel takes the lesser of this and what mount_session set. */
+static void op_init(void *context, struct fuse_conn_info *connection)
+{
+	(void)context;
+	connection->max_readahead = READAHEAD;
+	/* Always: `ls -l` reads all names first, and the kernel's own guess asks for each one's attributes by itself
+	 * but for the first few. */
+	connection->want &= ~(unsigned)FUSE_CAP_READDIRPLUS_AUTO;
+}
+
 static const struct fuse_lowlevel_ops operations = {
+	.init = op_init,
 	.lookup = op_lookup,
 	.getattr = op_getattr,
 	.setattr = op_setattr,
@@ -538,25 +618,44 @@ static const struct fuse_lowlevel_ops operations = {
 	.write = op_write,
 	.flush = op_flush,
 	.fsync = op_fsync,
+	.lseek = op_lseek,
 	.release = op_release,
 	.poll = op_poll,
 	.opendir = fuse_dir_open,
 	.readdir = fuse_dir_read,
+	.readdirplus = fuse_dir_read_plus,
 	.releasedir = fuse_dir_release,
 };
 
 /* A daemon that was killed leaves a mount that answers ENOTCONN, and over which none can be made. */
 static int clear_stale_mount(const char *mountpoint, struct error *err)
 {
-	struct stat st;
-	if (stat(mountpoint, &st) == 0)
-		return S_ISDIR(st.st_mode) ? 0 : error_set(err, ENOTDIR, "%s is not a directory", mountpoint);
+	struct statx st;
+	/* Not what the kernel keeps: whether somebody answers. */
+	if (statx(AT_FDCWD, mountpoint, AT_STATX_FORCE_SYNC, STATX_TYPE, &st) == 0)
+		return S_ISDIR(st.stx_mode) ? 0
+					    : error_set(err, ENOTDIR, "%s is not a directory", mountpoint);
 	if (errno == ENOTCONN || errno == ECONNABORTED) {
 		log_info("clearing the stale mount on %s", mountpoint);
 		if (umount2(mountpoint, MNT_DETACH) == 0)
 			return 0;
 	}
 	return error_sys(err, errno, "cannot mount on %s", mountpoint);
+}
+
+/* A mount's own readahead is 128 KiB, and FUSE can only lower it. What the kernel knows of the mount is asked: nobody
+ * serves it yet. */
+static void raise_readahead(const char *mountpoint)
+{
+	struct statx st;
+	if (statx(AT_FDCWD, mountpoint, AT_STATX_DONT_SYNC, 0, &st) < 0)
+		return;
+	autofree char *path =
+	    format_string("/sys/class/bdi/%u:%u/read_ahead_kb", st.stx_dev_major, st.stx_dev_minor);
+	autofree char *text = format_string("%d", READAHEAD >> 10);
+	int status = file_write(path, text);
+	if (status < 0)
+		log_info("%s: %s", path, strerror(-status));
 }
 
 /*
@@ -575,6 +674,7 @@ static int mount_session(struct fuse_session *session, const char *mountpoint, b
 		 private_mount ? "" : ",allow_other");
 	if (mount("floatfs", mountpoint, "fuse.floatfs", MS_NOSUID | MS_NODEV, data) < 0)
 		return error_sys(err, errno, "cannot mount on %s", mountpoint);
+	raise_readahead(mountpoint);
 	if (fuse_session_mount(session, device) != 0) {
 		umount2(mountpoint, MNT_DETACH);
 		return error_set(err, EIO, "libfuse does not serve %s", mountpoint);

@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "fs/files.h"
 #include "fs/mirror.h"
 #include "fs/notify.h"
 #include "fs/settings.h"
@@ -33,12 +34,17 @@ bool job_is_draft(const struct record *record)
 	return !strcmp(record->status, "Draft");
 }
 
-bool job_has_ended(const struct record *record)
+const char *job_ended_status(const struct record *record)
 {
 	for (size_t i = 0; i < array_length(ended_states); i++)
 		if (!strcmp(record->status, ended_states[i]))
-			return true;
-	return false;
+			return ended_states[i];
+	return NULL;
+}
+
+bool job_has_ended(const struct record *record)
+{
+	return job_ended_status(record) != NULL;
 }
 
 void job_lock(struct job *job)
@@ -388,6 +394,9 @@ int job_forget(struct floatfs *fs, const char *id, struct error *err)
 	if (!job)
 		return error_set(err, ENOENT, "there is no job %s", id);
 	struct record record;
+	int status = files_shut(job, err);
+	if (status < 0)
+		return status;
 	pthread_mutex_lock(&fs->lock);
 	bool busy = job->operating || !(job_is_draft(&job->record) || job_has_ended(&job->record));
 	bool gone = job->forgotten;
@@ -401,6 +410,8 @@ int job_forget(struct floatfs *fs, const char *id, struct error *err)
 		note_hosted_locked(job);
 		tdelete(job->record.id, &fs->jobs_by_id, compare_ids);
 	}
+	if (busy)
+		job->files.shut = false;
 	pthread_mutex_unlock(&fs->lock);
 	if (gone)
 		return error_set(err, ENOENT, "there is no job %s", id);

@@ -13,6 +13,7 @@
 
 #include "fs/authority.h"
 #include "fs/feed.h"
+#include "fs/files.h"
 #include "fs/follow.h"
 #include "fs/fuse.h"
 #include "fs/images.h"
@@ -268,6 +269,7 @@ static int serve(struct floatfs *fs, int *ready_fd, struct error *err)
 	}
 	block_signals(true);
 	notify_stop(fs->notify);
+	files_stop(fs->files);
 	/* First: whatever touches a mount that nobody serves hangs. */
 	fuse_mount_close(mount);
 	stop_workers(fs);
@@ -353,12 +355,14 @@ int main(int argc, char **argv)
 	pthread_mutex_init(&fs.serial_lock, NULL);
 	pthread_cond_init(&fs.wakeup, NULL);
 	fs.notify = notify_new(&fs);
+	fs.files = files_new(&fs);
 	int status = serve(&fs, &ready_fd, &err);
 	if (status < 0) {
 		fprintf(stderr, "floatfs: %s\n", err.text);
 		report_ready(&ready_fd, status);
 	}
 	notify_free(fs.notify);
+	files_free(fs.files);
 	options_free(&fs.options);
 	curl_global_cleanup();
 	return status < 0 ? 1 : 0;

@@ -4,13 +4,14 @@
 #include <string.h>
 
 #include "fs/events.h"
+#include "fs/files.h"
 #include "lib/cleanup.h"
 #include "lib/clock.h"
 #include "lib/log.h"
 
 enum { RETRY_FIRST_MS = 200, RETRY_LAST_MS = 10000 };
 
-static const struct op_table *const tables[] = { &op_start, &op_migrate, &op_cancel, &op_end };
+static const struct op_table *const tables[] = { &op_start, &op_migrate, &op_cancel, &op_end, &op_files };
 
 static const struct op_table *find_table(const char *name)
 {
@@ -109,7 +110,7 @@ static const char *undo_steps(struct job *job, const struct op_table *table, siz
 			return NULL;
 		if (table->steps[i].undo)
 			table->steps[i].undo(job);
-		if (is_stopping(job))
+		if (is_stopping(job) && !table->aside)
 			return NULL;
 	}
 	return table->fail(job);
@@ -121,15 +122,17 @@ static const char *run_steps(struct job *job, const struct op_table *table, size
 	struct error err = { 0 };
 	for (size_t i = first; i < table->count; i++) {
 		const struct op_step *step = &table->steps[i];
-		if (!record_position(job, i, false) || is_stopping(job))
+		if (!record_position(job, i, false))
 			return NULL;
+		if (is_stopping(job))
+			return table->aside ? undo_steps(job, table, i) : NULL;
 		bool begun = resumed && i == first;
 		if (begun && step->done && step->done(job))
 			continue;
 		int status = step->final ? take_final_step(job, table, step, &err)
 					 : take_step(job, table, step, begun, &err);
 		/* It may have failed for the stop itself: the next start takes it again. */
-		if (status < 0 && is_stopping(job))
+		if (status < 0 && is_stopping(job) && !table->aside)
 			return NULL;
 		if (status < 0) {
 			note_reason(job, &err);
@@ -178,7 +181,7 @@ int op_begin(struct job *job, const struct op_table *table, const struct record_
 	     struct error *err)
 {
 	job_lock(job);
-	if (job->operating || job->forgotten || job_has_ended(&job->record)) {
+	if (job->operating || job->forgotten || job_has_ended(&job->record) != table->aside) {
 		job_unlock(job);
 		return error_set(err, EBUSY, "job %s: another operation is under way", job->record.id);
 	}
@@ -188,7 +191,8 @@ int op_begin(struct job *job, const struct op_table *table, const struct record_
 	record_set(job->record.op.name, table->name);
 	job->record.op.step = -1;
 	job->record.op.began_ns = clock_now_ns();
-	job_set_status_locked(job, status);
+	if (status)
+		job_set_status_locked(job, status);
 	job_get_locked(job);
 	job_unlock(job);
 
@@ -202,7 +206,8 @@ int op_begin(struct job *job, const struct op_table *table, const struct record_
 	job_lock(job);
 	job->record.op = before.op;
 	job->operating = false;
-	job_set_status_locked(job, before.status);
+	if (status)
+		job_set_status_locked(job, before.status);
 	job_unlock(job);
 	if (saved)
 		op_save(job);
@@ -247,10 +252,14 @@ void op_settle(struct job *job)
 	struct record record;
 	job_lock(job);
 	record = job->record;
+	bool ended = job_has_ended(&record);
 	bool nothing = job->operating || job->forgotten || job->fs->stopping || job_is_draft(&record) ||
-		       job_has_ended(&record);
-	bool resume = !nothing && find_table(record.op.name);
+		       (ended && !record.op.name[0] && !files_wanted_locked(job));
+	const struct op_table *table = find_table(record.op.name);
+	bool resume = !nothing && table;
 	if (resume) {
+		if (table->aside)
+			job->record.op.undoing = 1;
 		job->operating = true;
 		job_get_locked(job);
 	}
@@ -269,6 +278,10 @@ void op_settle(struct job *job)
 	} else if (record.op.name[0]) {
 		status = error_set(&err, EBADMSG, "its record names an operation %s that there is not",
 				   record.op.name);
+	} else if (ended) {
+		status = op_files_begin(job, &err);
+		if (status < 0 && status != -EBUSY)
+			files_refuse(job, -status);
 	} else if (record.exit_known || record.lost) {
 		status = op_begin(job, &op_end, &(struct record_op){ 0 }, ending_status(&record), &err);
 	} else if (record.cancel) {

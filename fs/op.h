@@ -30,6 +30,9 @@ struct op_table {
 	size_t count;
 	/* A cancel that comes in undoes it (otherwise it waits for its end). */
 	bool cancellable;
+	/* It stands beside the job's life: it works on a job that has ended, whose status it leaves alone, and it
+	 * does not outlive the daemon: when that stops, or is started again after it was killed, it is undone. */
+	bool aside;
 	/* An abort (record.op.abort) that comes in before a step is taken undoes it. */
 	bool abortable;
 	/* After all steps, or after everything was undone for the reason in record.op.reason; without
@@ -45,9 +48,10 @@ extern const struct op_table op_start;   /* op_start.c */
 extern const struct op_table op_migrate; /* op_migrate.c */
 extern const struct op_table op_cancel;  /* op_end.c */
 extern const struct op_table op_end;     /* op_end.c */
+extern const struct op_table op_files;   /* op_files.c */
 
 /*
- * Begin an operation: record.op's parameters in `op`, the status that shows while it runs. Returns once it is
+ * Begin an operation: record.op's parameters in `op`, the status that shows while it runs (NULL: as it is). Returns once it is
  * recorded and its thread runs. -EBUSY when another is under way.
  */
 int op_begin(struct job *job, const struct op_table *table, const struct record_op *op, const char *status,
@@ -61,8 +65,8 @@ int op_begin(struct job *job, const struct op_table *table, const struct record_
 int op_abort(struct job *job, struct record *record, bool *frozen, struct error *err);
 void op_go_on(struct job *job);
 
-/* Begin whatever is due for the job: an operation that was cut off, its end, a cancel. Never fails: says so
- * in the log. */
+/* Begin whatever is due for the job: an operation that was cut off, its end, a cancel, a host for its files. Never
+ * fails: says so in the log. */
 void op_settle(struct job *job);
 
 /* For steps: write the record, however long the disk takes. false when the daemon is stopping. */

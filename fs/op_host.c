@@ -141,6 +141,17 @@ void op_host_undo(struct job *job)
 	job_unlock(job);
 }
 
+int op_host_attach_volumes(struct job *job, struct error *err)
+{
+	struct floatfs *fs = job->fs;
+	struct record record;
+	job_snapshot(job, &record);
+	int status = fs->ops->volume_attach(fs->cloud, record.work_volume, record.op.host, err);
+	for (int64_t i = 0; i < record.volume_count && status == 0; i++)
+		status = fs->ops->volume_attach(fs->cloud, record.volumes[i].id, record.op.host, err);
+	return status;
+}
+
 int op_host_attach(struct job *job, struct error *err)
 {
 	struct floatfs *fs = job->fs;
@@ -151,9 +162,7 @@ int op_host_attach(struct job *job, struct error *err)
 	images_device_serial(record.digest, serial);
 	int status = fs->ops->image_attach(fs->cloud, image, serial, record.op.host, err);
 	if (status == 0)
-		status = fs->ops->volume_attach(fs->cloud, record.work_volume, record.op.host, err);
-	for (int64_t i = 0; i < record.volume_count && status == 0; i++)
-		status = fs->ops->volume_attach(fs->cloud, record.volumes[i].id, record.op.host, err);
+		status = op_host_attach_volumes(job, err);
 	if (status == 0 && record.op.process_volume[0])
 		status = fs->ops->volume_attach(fs->cloud, record.op.process_volume, record.op.host, err);
 	return status;
@@ -193,31 +202,38 @@ static int environment(struct job *job, const struct record *record, json_object
 	return status;
 }
 
-int op_host_spec(struct job *job, const char *process, json_object **out, struct error *err)
+json_object *op_host_files_spec(const struct record *record)
 {
-	struct record record;
 	char serial[32];
-	/* Else it has its environment, and a secret in it may be gone by now. */
-	bool starts = !process[0];
-	job_snapshot(job, &record);
-	images_device_serial(record.digest, serial);
-	autojson json_object *spec = json_object_new_object();
-	json_set_string(spec, "id", record.id);
-	json_set_string(spec, "container", record.container);
+	images_device_serial(record->digest, serial);
+	json_object *spec = json_object_new_object();
+	json_set_string(spec, "id", record->id);
+	json_set_string(spec, "container", record->container);
 	json_set_string(spec, "hostname", "float-job");
-	json_set_int(spec, "uid", record.root ? 0 : record.uid);
-	json_set_int(spec, "gid", record.root ? 0 : record.gid);
+	json_set_int(spec, "uid", record->root ? 0 : record->uid);
+	json_set_int(spec, "gid", record->root ? 0 : record->gid);
 	json_set_string(spec, "image", serial);
-	json_set_string(spec, "work", record.work_volume);
-	json_set_string(spec, "process", process[0] ? process : NULL);
+	json_set_string(spec, "work", record->work_volume);
+	json_set_string(spec, "log", JOB_LOG_PATH);
 	json_object *data = json_object_new_array();
-	for (int64_t i = 0; i < record.volume_count; i++) {
+	for (int64_t i = 0; i < record->volume_count; i++) {
 		json_object *volume = json_object_new_object();
-		json_set_string(volume, "volume", record.volumes[i].id);
-		json_set_string(volume, "mount", record.volumes[i].mount);
+		json_set_string(volume, "volume", record->volumes[i].id);
+		json_set_string(volume, "mount", record->volumes[i].mount);
 		json_object_array_add(data, volume);
 	}
 	json_object_object_add(spec, "data", data);
+	return spec;
+}
+
+int op_host_spec(struct job *job, const char *process, json_object **out, struct error *err)
+{
+	struct record record;
+	/* Else it has its environment, and a secret in it may be gone by now. */
+	bool starts = !process[0];
+	job_snapshot(job, &record);
+	autojson json_object *spec = op_host_files_spec(&record);
+	json_set_string(spec, "process", process[0] ? process : NULL);
 	int status = starts ? environment(job, &record, spec, err) : 0;
 	if (status < 0)
 		return status;
@@ -230,7 +246,6 @@ int op_host_spec(struct job *job, const char *process, json_object **out, struct
 	for (size_t i = 0; i < count; i++)
 		json_object_array_add(args, json_object_new_string(lines[i]));
 	json_object_object_add(spec, "args", args);
-	json_set_string(spec, "log", JOB_LOG_PATH);
 	json_set_string(spec, "address", JOB_ADDRESS);
 	json_set_bool(spec, "network", job->fs->options.network);
 	json_object_object_add(spec, "tree", tree_describe_for_job(job->fs, record.id));

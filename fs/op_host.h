@@ -16,7 +16,10 @@ void op_host_plan(struct record_op *op, const struct cloud_type *type, enum clou
 int op_host_create(struct job *job, struct error *err);
 void op_host_undo(struct job *job); /* destroys record.op.host */
 
-/* Attach the job's image and volumes (and the process volume, when there is one) to record.op.host. */
+/* Attach the job's volumes to record.op.host. */
+int op_host_attach_volumes(struct job *job, struct error *err);
+
+/* The same with the job's image, and the process volume, when there is one. */
 int op_host_attach(struct job *job, struct error *err);
 
 /* Destroy a host, with the time and the cost kept; not there is success. */
@@ -25,5 +28,7 @@ int op_host_destroy(struct job *job, const char *host, struct error *err);
 /* Whether the cloud still has it; true where that cannot be told. */
 bool op_host_exists(struct floatfs *fs, const char *host);
 
-/* SPEC of agent/API.md; process is "" for a job that is to be started: only then its environment is told. Caller puts. */
+/* What of SPEC of agent/API.md is about the job's volumes: enough to look at its files. Caller puts. */
+json_object *op_host_files_spec(const struct record *record);
+/* All of it; process is "" for a job that is to be started: only then its environment is told. Caller puts. */
 int op_host_spec(struct job *job, const char *process, json_object **spec, struct error *err);

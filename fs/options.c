@@ -15,6 +15,7 @@
 #include "lib/file.h"
 
 enum { KEY_IGNORED };
+enum { FILES_IDLE_SECONDS = 30 };
 
 #define OPTION(template, member)                                                                             \
 	{                                                                                                    \
@@ -28,6 +29,7 @@ static const struct fuse_opt option_table[] = {
 	OPTION("agent=%s", agent),
 	OPTION("network=%s", network_word),
 	OPTION("fault=%s", faults),
+	OPTION("files_idle=%u", files_idle),
 	OPTION("private", private_mount),
 	OPTION("root_jobs", root_jobs),
 	OPTION("quota_jobs=%u", quota_jobs),
@@ -122,7 +124,7 @@ int options_parse_duration(const char *text, int64_t *seconds)
 
 int options_parse(struct options *options, int argc, char **argv, struct error *err)
 {
-	struct parse parse = { .err = err };
+	struct parse parse = { .err = err, .options.files_idle = FILES_IDLE_SECONDS };
 	struct fuse_args args = FUSE_ARGS_INIT(argc, argv);
 	err->code = 0;
 	int status = fuse_opt_parse(&args, &parse, option_table, take_word);
@@ -179,23 +181,25 @@ void options_free(struct options *options)
 
 void options_print_help(void)
 {
-	printf("Usage: floatfs [-f] [-d] [-o OPTION=VALUE,...] MOUNTPOINT\n"
-	       "Mounts the file system of jobs. `umount MOUNTPOINT` stops it; the jobs run on.\n\n"
-	       "  -f               stay in the foreground, log to the terminal\n"
-	       "  -d               log more\n"
-	       "  -V, -h           version, this help\n"
-	       "  -o cloud=NAME    where hosts come from: %s (default: local)\n"
-	       "  -o state=DIR     records, logs and volumes (default: /var/lib/float)\n"
-	       "  -o machine=FILE  the machine image (default: found beside the program)\n"
-	       "  -o agent=FILE    the agent's layer over the machine image (likewise)\n"
-	       "  -o network=off   jobs reach nothing but themselves (default: what the machine reaches)\n"
-	       "  -o private       only the user who mounted may use the mount\n"
-	       "  -o quota_jobs=N  at most so many jobs a user, ended ones too (default: no limit; root has "
-	       "none)\n"
-	       "  -o quota_size=GB at most so much in volumes a user (likewise)\n"
-	       "  -o keep=TIME     forget a job so long after its end: 30d, 12h, 90m, 45s (default: never)\n"
-	       "  -o root_jobs     jobs of every user may ask to be root in their containers\n"
-	       "  -o fault=STEP:KIND  make a named step fail once, for tests; + separates several\n\n"
-	       "See floatfs(1), and README in the mount.\n",
-	       cloud_names());
+	printf(
+	    "Usage: floatfs [-f] [-d] [-o OPTION=VALUE,...] MOUNTPOINT\n"
+	    "Mounts the file system of jobs. `umount MOUNTPOINT` stops it; the jobs run on.\n\n"
+	    "  -f               stay in the foreground, log to the terminal\n"
+	    "  -d               log more\n"
+	    "  -V, -h           version, this help\n"
+	    "  -o cloud=NAME    where hosts come from: %s (default: local)\n"
+	    "  -o state=DIR     records, logs and volumes (default: /var/lib/float)\n"
+	    "  -o machine=FILE  the machine image (default: found beside the program)\n"
+	    "  -o agent=FILE    the agent's layer over the machine image (likewise)\n"
+	    "  -o network=off   jobs reach nothing but themselves (default: what the machine reaches)\n"
+	    "  -o private       only the user who mounted may use the mount\n"
+	    "  -o quota_jobs=N  at most so many jobs a user, ended ones too (default: no limit; root has "
+	    "none)\n"
+	    "  -o quota_size=GB at most so much in volumes a user (likewise)\n"
+	    "  -o keep=TIME     forget a job so long after its end: 30d, 12h, 90m, 45s (default: never)\n"
+	    "  -o root_jobs     jobs of every user may ask to be root in their containers\n"
+	    "  -o files_idle=SECONDS  how long a host that files are read on is kept unused (default: %d)\n"
+	    "  -o fault=STEP:KIND  make a named step fail once, for tests; + separates several\n\n"
+	    "See floatfs(1), and README in the mount.\n",
+	    cloud_names(), FILES_IDLE_SECONDS);
 }

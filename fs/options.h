@@ -23,8 +23,9 @@ struct options {
 	int foreground;
 	int debug;
 	int show_help, show_version;
-	int root_jobs;     /* -o root_jobs: a job may be root in its container, whoever owns it */
-	int private_mount; /* -o private: only the user who mounted sees the mount */
+	unsigned files_idle; /* seconds after which the host of an ended job's files is given back */
+	int root_jobs;       /* -o root_jobs: a job may be root in its container, whoever owns it */
+	int private_mount;   /* -o private: only the user who mounted sees the mount */
 };
 
 int options_parse(struct options *options, int argc, char **argv, struct error *err);

@@ -168,6 +168,18 @@ static const struct tree_entry table[] = {
 	  .in_job = true,
 	  .show = values_job_error,
 	  .help = "the sentence behind the last refusal" },
+	/* After the rest: `rm -r` of the job comes to it last (files.h). */
+	{ .kind = TREE_FILES,
+	  .parent = TREE_JOB,
+	  .name = "files",
+	  .mode = 0500,
+	  .how = HOW_DIRECTORY,
+	  .help = "the files of an ended job: what it wrote in its root, /tmp and data volumes" },
+	{ .kind = TREE_FILES_ENTRY,
+	  .parent = TREE_FILES,
+	  .mode = 0400,
+	  .how = HOW_FILES,
+	  .help = "files/data/result is what the job knew as /data/result" },
 
 	{ .kind = TREE_HOSTS,
 	  .parent = TREE_ROOT,
@@ -264,19 +276,31 @@ const struct tree_entry *tree_entry(enum tree_kind kind)
 
 /*
  * serial << 8 | kind; for a log entry the generation stands between: 1 << 63 | serial << 40 | generation << 8
- * | kind. A volume's inode numbers start at 257 and are never reused (btrfs), so that 32 bits last.
+ * | kind; a file on a volume is 1 << 62 | serial << 37 | volume << 32 | inode. A volume's inode numbers start at 257
+ * and are never reused (btrfs), so that 32 bits last.
  */
+#define FILE_ID (1ULL << 62)
+#define LOG_ID  (1ULL << 63)
+
 uint64_t tree_id(const struct node *node)
 {
 	if (node->kind == TREE_LOG_ENTRY)
-		return 1ULL << 63 | (node->serial & 0x7fffff) << 40 | (uint64_t)node->generation << 8 |
+		return LOG_ID | (node->serial & 0x7fffff) << 40 | (uint64_t)node->generation << 8 |
 		       TREE_LOG_ENTRY;
+	if (node->kind == TREE_FILES_ENTRY)
+		return FILE_ID | (node->serial & 0x1ffffff) << 37 | (uint64_t)(node->volume & 0x1f) << 32 |
+		       node->generation;
 	return node->serial << 8 | node->kind;
 }
 
 struct node tree_node(uint64_t id)
 {
 	struct node node = { .kind = (enum tree_kind)(id & 0xff) };
+	if ((id & (LOG_ID | FILE_ID)) == FILE_ID)
+		return (struct node){ .kind = TREE_FILES_ENTRY,
+				      .serial = id >> 37 & 0x1ffffff,
+				      .generation = (uint32_t)id,
+				      .volume = id >> 32 & 0x1f };
 	if (node.kind == TREE_LOG_ENTRY) {
 		node.serial = id >> 40 & 0x7fffff;
 		node.generation = (uint32_t)(id >> 8);

@@ -46,6 +46,8 @@ enum tree_kind {
 	TREE_WAIT,
 	TREE_HOST_LINK,
 	TREE_JOB_ERROR,
+	TREE_FILES,
+	TREE_FILES_ENTRY,
 	TREE_HOSTS,
 	TREE_HOST,
 	TREE_HOST_STATUS,
@@ -79,18 +81,22 @@ enum tree_how {
 	HOW_LINK,
 	HOW_LOG_ENTRY, /* a file, directory or link of the log directory */
 	HOW_SECRET,    /* a small file that is written and never read */
+	HOW_FILES,     /* whatever an ended job left on its volumes: its agent knows (files.h) */
 };
 
 struct node {
 	enum tree_kind kind;
 	uint64_t serial; /* of the job, host or image; a type's place in the provider's list, from 1; 0 for
 			    the top */
-	uint32_t generation; /* of a log entry; the asking user where the entry is per_user */
+	uint32_t
+	    generation; /* of a log entry; of a file on a volume its inode number; the asking user where the
+				entry is per_user */
+	uint8_t volume; /* of a file on a volume: which (agent/API.md) */
 };
 
 struct tree_entry {
 	enum tree_kind kind, parent;
-	const char *name; /* NULL: one for each job, host, type, image or log file */
+	const char *name; /* NULL: one for each job, host, type, image, log file or file */
 	mode_t mode;      /* permission bits */
 	enum tree_how how;
 	bool in_job;   /* the job sees it on its own /float too */
@@ -125,7 +131,7 @@ int tree_stat(struct floatfs *fs, const struct node *node, struct stat *st);
 
 /* Text of a value, control or link; caller frees. (tree_walk.c) */
 int tree_render(struct floatfs *fs, const struct node *node, char **text, size_t *length);
-/* Whether its content is what it will stay: a log of a job that has ended. */
+/* Whether its content is what it will stay: a log or file of a job that has ended. */
 bool tree_is_final(struct floatfs *fs, const struct node *node);
 /* What poll tells of: differs once there is something new. */
 uint64_t tree_change(struct floatfs *fs, const struct node *node);

@@ -52,7 +52,9 @@ static int lookup_log(struct job *job, const char *directory, const char *name, 
 		return -ENAMETOOLONG;
 	int status = mirror_find(job->mirror, path, &entry);
 	if (status == 0)
-		*node = (struct node){ TREE_LOG_ENTRY, job->serial, (uint32_t)entry.generation };
+		*node = (struct node){ .kind = TREE_LOG_ENTRY,
+				       .serial = job->serial,
+				       .generation = (uint32_t)entry.generation };
 	return status;
 }
 
@@ -148,7 +150,9 @@ struct list_context {
 static int visit_log(void *context, const char *name, const struct mirror_entry *entry)
 {
 	struct list_context *list = context;
-	struct node node = { TREE_LOG_ENTRY, list->serial, (uint32_t)entry->generation };
+	struct node node = { .kind = TREE_LOG_ENTRY,
+			     .serial = list->serial,
+			     .generation = (uint32_t)entry->generation };
 	return list->visit(list->context, name, &node);
 }
 
@@ -443,7 +447,7 @@ int tree_command(struct floatfs *fs, const struct node *node, const struct calle
 
 bool tree_is_final(struct floatfs *fs, const struct node *node)
 {
-	if (node->kind != TREE_LOG_ENTRY && !log_file_of(node->kind))
+	if (node->kind != TREE_LOG_ENTRY && node->kind != TREE_FILES_ENTRY && !log_file_of(node->kind))
 		return false;
 	autojob struct job *job = job_find_serial(fs, node->serial);
 	if (!job)

@@ -4,9 +4,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fs/files.h"
 #include "fs/images.h"
 #include "fs/job.h"
 #include "fs/notify.h"
+#include "fs/op.h"
 #include "fs/settings.h"
 #include "fs/users.h"
 #include "lib/cleanup.h"
@@ -261,6 +263,8 @@ static void view_host(const struct record *record, bool other, struct host_view 
 	record_set(host->market, other ? op->market : record->market);
 	host->serial = (uint64_t)(other ? op->host_serial : record->host_serial);
 	host->status = !other ? "running" : op->committed ? "leaving" : "new";
+	if (other && !strcmp(op->name, op_files.name))
+		host->status = op_files_host_status(op);
 }
 
 /* Calls visit with each host until it returns true; fs->lock is held. */

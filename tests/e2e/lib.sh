@@ -46,8 +46,8 @@ is_mounted() {
 	grep -q " $MOUNT fuse" /proc/self/mounts
 }
 
-is_served() {
-	is_mounted && [[ -d $MOUNT/jobs ]]
+is_served() { # by a daemon that is alive, whatever the kernel keeps
+	is_mounted && stat --cached=never "$MOUNT/jobs" >/dev/null 2>&1
 }
 
 daemon_is_gone() { # or a zombie, where process 1 is slow to reap what it inherited

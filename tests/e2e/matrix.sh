@@ -124,7 +124,7 @@ test_all_writable_files_are_known() {
 		*/ctl | */migrate) [[ -n ${right[$(control_key "$path")]:-} ]] || fail "no values for the control $path" ;;
 		*) [[ -n ${setting[$name]+known} ]] || fail "no values for the setting $path" ;;
 		esac
-	done < <(find "$MOUNT" -type f -perm /222 -not -path '*/log/*')
+	done < <(find "$MOUNT" -path '*/files' -prune -o -type f -perm /222 -not -path '*/log/*' -print)
 	for name in "${!setting[@]}"; do
 		[[ -f $MOUNT/jobs/new/$name ]] || fail "there is no setting $name"
 	done

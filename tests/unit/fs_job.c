@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "fs/files.h"
 #include "fs/notify.h"
 #include "fs/settings.h"
 #include "fs/tree.h"
@@ -26,6 +27,7 @@ static void open_table(void)
 	pthread_mutex_init(&fs.serial_lock, NULL);
 	pthread_cond_init(&fs.wakeup, NULL);
 	fs.notify = notify_new(&fs);
+	fs.files = files_new(&fs);
 	cr_assert_eq(job_load_all(&fs, &err), 0, "%s", err.text);
 }
 
@@ -33,6 +35,7 @@ static void close_table(void)
 {
 	job_free_all(&fs);
 	notify_free(fs.notify);
+	files_free(fs.files);
 }
 
 static void set_up(void)

@@ -16,6 +16,11 @@ Test(tree, ids_lead_back_to_their_nodes)
 		{ .kind = TREE_STATUS, .serial = 123456789 },
 		{ .kind = TREE_LOG_ENTRY, .serial = 4711, .generation = 257 },
 		{ .kind = TREE_LOG_ENTRY, .serial = 1, .generation = UINT32_MAX },
+		{ .kind = TREE_FILES, .serial = 4711 },
+		{ .kind = TREE_FILES_ENTRY, .serial = 4711, .generation = 256 },
+		{ .kind = TREE_FILES_ENTRY, .serial = 4711, .generation = 256, .volume = 16 },
+		{ .kind = TREE_FILES_ENTRY, .serial = 33554431, .generation = UINT32_MAX, .volume = 31 },
+		{ .kind = TREE_FILES_ENTRY, .serial = 1, .generation = 1 },
 	};
 	cr_assert_eq(tree_id(&nodes[0]), 1, "FUSE_ROOT_ID");
 	for (size_t i = 0; i < array_length(nodes); i++) {
@@ -23,6 +28,9 @@ Test(tree, ids_lead_back_to_their_nodes)
 		cr_expect_eq(back.kind, nodes[i].kind);
 		cr_expect_eq(back.serial, nodes[i].serial);
 		cr_expect_eq(back.generation, nodes[i].generation);
+		cr_expect_eq(back.volume, nodes[i].volume);
+		for (size_t j = 0; j < i; j++)
+			cr_expect_neq(tree_id(&nodes[i]), tree_id(&nodes[j]), "nodes %zu and %zu", i, j);
 	}
 }
 

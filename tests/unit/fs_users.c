@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <string.h>
 
+#include "fs/files.h"
 #include "fs/job.h"
 #include "fs/notify.h"
 #include "fs/op_host.h"
@@ -26,6 +27,7 @@ static void open_state(void)
 	pthread_mutex_init(&fs.serial_lock, NULL);
 	pthread_cond_init(&fs.wakeup, NULL);
 	fs.notify = notify_new(&fs);
+	fs.files = files_new(&fs);
 	cr_assert_eq(secrets_open(&fs, &err), 0, "%s", err.text);
 	cr_assert_eq(job_load_all(&fs, &err), 0, "%s", err.text);
 }
@@ -36,6 +38,7 @@ static void close_state(void)
 	secrets_close(fs.secrets);
 	users_free_all(&fs);
 	notify_free(fs.notify);
+	files_free(fs.files);
 }
 
 static void set_up(void)
