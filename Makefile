@@ -5,7 +5,8 @@ CC ?= cc
 B ?= build
 
 comma := ,
-SAN_FLAGS := $(if $(SAN),-fsanitize=address$(comma)undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer)
+# SAN=1: address and undefined; SAN=thread: of floatfs alone, whose threads are many.
+SAN_FLAGS := $(if $(SAN),-fno-omit-frame-pointer $(if $(filter thread,$(SAN)),-fsanitize=thread,-fsanitize=address$(comma)undefined -fno-sanitize-recover=undefined))
 CFLAGS ?= -O2 -g
 # The version in what the compiler sees: `floatfs -V` and the agent's state tell it.
 ALL_CPPFLAGS := -I. -D_GNU_SOURCE -DFUSE_USE_VERSION=314 -DFLOAT_VERSION='"$(VERSION)"' $(CPPFLAGS)
@@ -64,7 +65,7 @@ $(B)/%.o: %.c
 
 # From Debian packages, kept in FLOAT_CACHE (/var/cache/float); the agent is compiled in a root made the same way.
 image:
-	B=$(B) SAN=$(SAN) cloud/image/build
+	B=$(B) SAN=$(filter-out thread,$(SAN)) cloud/image/build
 
 job-image:
 	B=$(B) cloud/image/build job-image $(B)/job-image.tar
@@ -85,7 +86,8 @@ unit_agent_SRC := $(filter-out %/main.c,$(agent_SRC)) $(lib_SRC)
 unit_fs_SRC := $(filter-out %/main.c $(BOOT_SRC),$(fs_SRC) $(cloud_SRC)) $(lib_SRC)
 UNIT := $(B)/unit-fs $(B)/unit-agent
 SURVIVE := $(patsubst tests/survive/%.c,$(B)/survive/%,$(wildcard tests/survive/*.c))
-JOBS := $(patsubst tests/jobs/%.c,$(B)/jobs/%,$(wildcard tests/jobs/*.c))
+JOB_PROGRAMS := $(patsubst tests/jobs/%.c,$(B)/jobs/%,$(wildcard tests/jobs/*.c))
+STRESS := $(B)/stress/clients
 BENCH := $(patsubst tests/bench/%.c,$(B)/bench/%,$(wildcard tests/bench/*.c))
 
 $(UNIT): $(B)/unit-%: $$(call objects,$$(unit_$$*_TEST) $$(unit_$$*_SRC))
@@ -98,7 +100,7 @@ $(B)/survive/%: tests/survive/%.c $(wildcard tests/survive/*.h)
 	@mkdir -p $(@D)
 	$(CC) -I. -D_GNU_SOURCE -std=gnu11 -Wall -Wextra -Werror -O2 -pthread -static -o $@ $<
 
-$(BENCH): $(B)/bench/%: tests/bench/%.c
+$(BENCH) $(STRESS): $(B)/%: tests/%.c
 	@mkdir -p $(@D)
 	$(CC) -D_GNU_SOURCE -std=gnu11 -Wall -Wextra -Werror -O2 -static -o $@ $<
 
@@ -141,8 +143,14 @@ fuzz: deps
 
 check: deps
 	@.ci/deps $(CHECK_DEPS)
-	@$(MAKE) --no-print-directory all image job-image test-image lint $(UNIT) $(SURVIVE) $(JOBS) fuzz-targets
+	@$(MAKE) --no-print-directory all image job-image test-image lint $(UNIT) $(SURVIVE) $(JOB_PROGRAMS) $(STRESS) fuzz-targets
 	@B=$(B) tests/run
+
+# For a minute; `make check` does it for some seconds. SAN=1 or SAN=thread is what it is for.
+stress: deps
+	@.ci/deps $(CHECK_DEPS)
+	@$(MAKE) --no-print-directory all image job-image test-image $(STRESS)
+	@B=$(B) STRESS_SECONDS=60 tests/run stress.
 
 bench: deps
 	@.ci/deps $(CHECK_DEPS)
@@ -205,4 +213,4 @@ uninstall:
 clean:
 	rm -rf $(B)
 
-.PHONY: all image job-image test-image check bench fuzz fuzz-targets fuzz-programs demo format lint deps install uninstall clean
+.PHONY: all image job-image test-image check bench stress fuzz fuzz-targets fuzz-programs demo format lint deps install uninstall clean
