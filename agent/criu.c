@@ -195,7 +195,8 @@ static void go_on_with_pids(const struct layout *layout, pid_t pid)
 	int status = file_read(path, 64, &text, NULL);
 	if (status == 0)
 		status = pids_go_on(pid, (int)strtol(text, NULL, 10));
-	if (status < 0)
+	/* ENOMEM: its first process has ended already, and no other is made there (pid_namespaces(7)). */
+	if (status < 0 && status != -ENOMEM)
 		log_warning("the job's process ids begin anew: %s", strerror(-status));
 }
 

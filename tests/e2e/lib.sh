@@ -236,7 +236,7 @@ check_logs() {
 		size=$(stat -c %s "$file" 2>/dev/null) || continue
 		printf '%s %s\n' "$size" "$file" >>"$DIR/checked-log"
 		lines=$(tail -c "+$((${known:-0} + 1))" "$file" |
-			grep -aE ': (error|warning): |^(error|warning): |runtime error: |ERROR: (Address|Leak|Undefined|Thread)Sanitizer' || true)
+			grep -aE ': (error|warning): |^(error|warning): |runtime error: |ERROR: (Address|Leak)Sanitizer|WARNING: ThreadSanitizer' || true)
 		[[ ! -s $DIR/expected-log ]] || lines=$(grep -avE -f "$DIR/expected-log" <<<"$lines")
 		if [[ -n $lines ]]; then
 			printf 'not expected in %s:\n%s\n' "${file#"$DIR/"}" "$lines"

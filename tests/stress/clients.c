@@ -135,7 +135,7 @@ static void command(void)
 	const char *text = texts[rand() % 5];
 	ssize_t done = write(fd, text, strlen(text));
 	if (done < 0 && !is_expected(errno) && errno != EINVAL && errno != ENOMEM && errno != ECONNREFUSED &&
-	    errno != ETIMEDOUT && errno != EHOSTUNREACH)
+	    errno != ECONNRESET && errno != ETIMEDOUT && errno != EHOSTUNREACH)
 		complain("refuses in an unknown way", path);
 	if (done >= 0 && done != (ssize_t)strlen(text))
 		complain("took a part of a command", path);
