@@ -56,6 +56,13 @@ void frame_paused(struct frame *frame)
 	append(frame, text, sizeof(text) - 1);
 }
 
+void frame_dumped(struct frame *frame)
+{
+	static const char text[] = "{\"dumped\":true}\n";
+	frame_clear(frame);
+	append(frame, text, sizeof(text) - 1);
+}
+
 void frame_exit(struct frame *frame, json_object *exit)
 {
 	autojson json_object *line = json_object_new_object();

@@ -33,8 +33,8 @@ struct jobs_hooks {
 	/* The job is released: nothing of it may stay open. Also called for a prepare that failed. */
 	void (*released)(void *context, const char *id);
 	/* The log subvolume is mounted at log_dir and the job is about to run here (start), or runs here
-	   again (a restore: called after the thaw; and once for each job that jobs_set_hooks finds). May come
-	   again. */
+	   again (a restore: called after the thaw; and once for each job that jobs_set_hooks finds), or
+	   stands as an image whose log can be read. May come again. */
 	void (*logs_open)(void *context, const char *id, const char *log_dir);
 	/* Must return with no descriptor or watch left on the volume: it is unmounted next. Tasks are
 	   stopped: be fast. May come without an open before. */
@@ -103,5 +103,7 @@ json_object *jobs_describe_one(struct jobs *jobs, const char *id);
 
 /* True when it has ended: *exit is {"code": N} or {"signal": N}, caller puts. Never blocks. */
 bool jobs_exit(struct jobs *jobs, const char *id, json_object **exit);
+/* Whether it stands as an image here (state `dumped`). Never blocks. */
+bool jobs_dumped(struct jobs *jobs, const char *id);
 /* Whether the job's tasks run here now (state `running`). Never blocks. */
 bool jobs_running(struct jobs *jobs, const char *id);

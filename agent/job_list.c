@@ -59,6 +59,15 @@ bool jobs_exit(struct jobs *jobs, const char *id, json_object **exit)
 	return ended;
 }
 
+bool jobs_dumped(struct jobs *jobs, const char *id)
+{
+	jobs_lock(jobs);
+	struct job *job = job_find(jobs, id);
+	bool dumped = job && job->state == DUMPED;
+	jobs_unlock(jobs);
+	return dumped;
+}
+
 bool jobs_running(struct jobs *jobs, const char *id)
 {
 	jobs_lock(jobs);
@@ -178,7 +187,8 @@ static void reconnect(struct job *job)
 	}
 	if (job->state == RUNNING)
 		job_set_state(job, RUNNING); /* or ended meanwhile */
-	if (job->state == RUNNING || job->state == ENDED) {
+	bool shown = job->state == DUMPED && layout_shows_log(job->layout);
+	if (job->state == RUNNING || job->state == ENDED || shown) {
 		autofree char *log = job_path(job, "log");
 		hooks->logs_open(job->jobs->context, job->id, log);
 	}

@@ -4,6 +4,7 @@
 #include "agent/job_state.h"
 #include "lib/cleanup.h"
 #include "lib/json.h"
+#include "lib/log.h"
 
 static void set_times(json_object *answer, const struct frozen *frozen)
 {
@@ -69,12 +70,35 @@ struct frozen job_new_frozen(struct job *job, int64_t epoch, json_object *body)
 	};
 }
 
+/* What it wrote last is told from its volume, to which nobody writes now. */
+static void show_log(struct job *job)
+{
+	struct error err = { 0 };
+	autofree char *log = job_path(job, "log");
+	if (layout_show_log(job->layout, &err) == 0)
+		job->jobs->hooks->logs_open(job->jobs->context, job->id, log);
+	else
+		log_error("job %s: %s", job->id, err.text);
+}
+
+static int hide_log(struct job *job, struct error *err)
+{
+	job->jobs->hooks->logs_close(job->jobs->context, job->id);
+	return layout_hide_log(job->layout, JOB_UNMOUNT_MS, err);
+}
+
 static int leave(struct job *job, int64_t epoch, json_object *body, json_object *to, json_object **answer,
 		 struct error *err)
 {
 	enum state state = job_get_state(job);
-	*answer = json_object_new_object();
 	int status = 0;
+	if (state == DUMPED && !to) {
+		if (!layout_shows_log(job->layout))
+			show_log(job);
+		*answer = job_get_freeze(job);
+		return 0;
+	}
+	*answer = json_object_new_object();
 	if (state == ENDED)
 		status = error_set(err, EOPNOTSUPP, "the job has ended");
 	else if (state != RUNNING)
@@ -98,6 +122,8 @@ static int leave(struct job *job, int64_t epoch, json_object *body, json_object 
 	job_set_state(job, frozen.gone ? DUMPED : RUNNING);
 	if (status < 0)
 		json_set_string(*answer, "job", job_state_name(job_get_state(job)));
+	else if (!to)
+		show_log(job);
 	frozen_clear(&frozen);
 	return status;
 }
@@ -127,12 +153,12 @@ static int adopt(struct job *job, int64_t epoch, json_object *body, json_object 
 {
 	enum state state = job_get_state(job);
 	if (state == RUNNING || state == ENDED) {
-		jobs_lock(job->jobs);
-		*answer = job->freeze ? job_copy(job->freeze) : json_object_new_object();
-		jobs_unlock(job->jobs);
+		*answer = job_get_freeze(job);
 		return 0;
 	}
 	int status = job_set_process(job, json_get_string(body, "process", NULL), err);
+	if (status == 0 && state == DUMPED)
+		status = hide_log(job, err);
 	if (status == 0)
 		status = job_ensure_keeper(job, err);
 	if (status < 0)

@@ -106,6 +106,14 @@ void job_set_freeze(struct job *job, json_object *answer)
 	jobs_unlock(job->jobs);
 }
 
+json_object *job_get_freeze(struct job *job)
+{
+	jobs_lock(job->jobs);
+	json_object *answer = job->freeze ? job_copy(job->freeze) : json_object_new_object();
+	jobs_unlock(job->jobs);
+	return answer;
+}
+
 void job_note_container(struct job *job)
 {
 	jobs_lock(job->jobs);

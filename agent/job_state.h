@@ -94,6 +94,8 @@ void job_set_state(struct job *job, enum state state);
 void job_tell_changed(struct job *job);
 enum state job_get_state(struct job *job);
 void job_set_freeze(struct job *job, json_object *answer);
+/* A copy of it, or of nothing. */
+json_object *job_get_freeze(struct job *job);
 /* A container's id of its own for each host that it runs on. */
 void job_note_container(struct job *job);
 

@@ -76,6 +76,11 @@ int layout_sync_volumes(struct layout *layout, struct error *err);
  */
 int layout_release_volumes(struct layout *layout, int timeout_ms, struct error *err);
 
+/* The log alone, of a job that stands as an image: to read from. */
+int layout_show_log(struct layout *layout, struct error *err);
+int layout_hide_log(struct layout *layout, int timeout_ms, struct error *err);
+bool layout_shows_log(const struct layout *layout);
+
 /* The volume for process images (formatted when blank). -ENOENT when the spec has none. */
 int layout_mount_process(struct layout *layout, int timeout_ms, struct error *err);
 int layout_unmount_process(struct layout *layout, int timeout_ms, struct error *err);

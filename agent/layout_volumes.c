@@ -196,6 +196,25 @@ int layout_release_volumes(struct layout *layout, int timeout_ms, struct error *
 	return status < 0 ? status : all_devices(layout, true, release_device, timeout_ms, err);
 }
 
+int layout_show_log(struct layout *layout, struct error *err)
+{
+	autofree char *directory = layout_path(layout, "log"), *device = NULL;
+	int status = volume_find(layout->spec->work, 0, &device, err);
+	return status < 0 ? status : volume_mount(device, "log", directory, true, err);
+}
+
+int layout_hide_log(struct layout *layout, int timeout_ms, struct error *err)
+{
+	autofree char *directory = layout_path(layout, "log");
+	return volume_unmount(directory, timeout_ms, err);
+}
+
+bool layout_shows_log(const struct layout *layout)
+{
+	autofree char *directory = layout_path(layout, "log");
+	return layout_is_mounted(directory);
+}
+
 int layout_mount_process(struct layout *layout, int timeout_ms, struct error *err)
 {
 	autofree char *directory = layout_path(layout, "process"), *device = NULL;

@@ -26,7 +26,7 @@ struct stream {
 	struct tail *tail;
 	struct frame frame;
 	size_t given; /* of the frame */
-	bool paused, last_look, exit_told;
+	bool paused, last_look, end_told;
 	int64_t frame_ms, scan_ms;
 };
 
@@ -161,13 +161,19 @@ static int look_at_logs(struct stream *stream, bool scan, enum logs_state *state
 	return status == 1;
 }
 
-/* The job's end, once nothing is left to tell before it. 1 with a frame; 0, with *again_ms 1 to look once
- * more. */
-static int look_at_exit(struct stream *stream, enum logs_state state, int *again_ms)
+/*
+ * The job's end, or that it stands as an image, once nothing is left to tell before it. 1 with a frame; 0, with
+ * *again_ms 1 to look once more.
+ */
+static int look_at_end(struct stream *stream, enum logs_state state, int *again_ms)
 {
+	struct jobs *jobs = stream->streams->jobs;
 	autojson json_object *exit = NULL;
-	if (stream->exit_told || *again_ms || state == LOGS_CLOSED ||
-	    !jobs_exit(stream->streams->jobs, stream->id, &exit))
+	if (!jobs_exit(jobs, stream->id, &exit) && !jobs_dumped(jobs, stream->id)) {
+		stream->end_told = stream->last_look = false;
+		return 0;
+	}
+	if (stream->end_told || *again_ms || state == LOGS_CLOSED || (!exit && state != LOGS_OPEN))
 		return 0;
 	if (state == LOGS_OPEN && !stream->last_look) {
 		/* What was written between the last look and the end. */
@@ -175,8 +181,11 @@ static int look_at_exit(struct stream *stream, enum logs_state state, int *again
 		*again_ms = 1;
 		return 0;
 	}
-	stream->exit_told = true;
-	frame_exit(&stream->frame, exit);
+	stream->end_told = true;
+	if (exit)
+		frame_exit(&stream->frame, exit);
+	else
+		frame_dumped(&stream->frame);
 	return 1;
 }
 
@@ -225,7 +234,7 @@ static bool make_frame(struct stream *stream)
 			stream->scan_ms = now;
 		enum logs_state state;
 		int again_ms;
-		if (look_at_logs(stream, scan, &state, &again_ms) || look_at_exit(stream, state, &again_ms))
+		if (look_at_logs(stream, scan, &state, &again_ms) || look_at_end(stream, state, &again_ms))
 			return true;
 		int64_t left = stream->frame_ms + TICK_MS - now;
 		if (left <= 0) {

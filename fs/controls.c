@@ -39,11 +39,8 @@ static int cancel(struct job *job, const char *arguments, struct error *err)
 				   job->record.status);
 	} else {
 		job->record.cancel = 1;
-		/* A job with no process left has nothing to be asked for. */
-		if (!strcmp(job->record.status, "Suspended")) {
-			job->record.lost = 1;
-			record_set(job->record.reason, "cancelled while it was suspended");
-		}
+		if (!strcmp(job->record.status, "Suspended"))
+			op_cancel_suspended_locked(job);
 		job_set_status_locked(job, "Cancelling");
 	}
 	job_unlock(job);
@@ -71,9 +68,6 @@ static int send_signal(struct job *job, const char *name, struct error *err)
 	if (number < 0)
 		return error_set(err, EINVAL, "%.40s is not a signal: write signal USR1, say", name);
 	job_snapshot(job, &record);
-	if (strcmp(record.status, "Executing"))
-		return error_set(err, EOPNOTSUPP, "job %s is not executing: its status is %s", record.id,
-				 record.status);
 	autojson json_object *body = json_object_new_object();
 	json_set_int(body, "signal", number);
 	return agents_call(job->fs, record.host, record.address, record.id, "signal", body, record.epoch,
@@ -99,15 +93,49 @@ static int abort_migration(struct job *job, const char *arguments, struct error 
 				 : status;
 }
 
-static const struct {
-	const char *verb;
-	int (*run)(struct job *job, const char *arguments, struct error *err);
+static const struct verb {
+	const char *name;
+	const char *argument;  /* what it takes; NULL: nothing */
+	const char *status;    /* in which it is taken; NULL: its function says so */
+	const char *under_way; /* while this is the status it was taken before; or NULL */
+	int (*run)(struct job *job, const char *argument, struct error *err);
 } verbs[] = {
-	{ "start", start },
-	{ "cancel", cancel },
-	{ "signal", send_signal },
-	{ "abort", abort_migration },
+	{ "start", NULL, NULL, NULL, start },
+	{ "cancel", NULL, NULL, NULL, cancel },
+	{ "suspend", NULL, "Executing", "Suspending", controls_suspend },
+	{ "resume", NULL, "Suspended", "Resuming", controls_resume },
+	{ "abort", NULL, NULL, NULL, abort_migration },
+	{ "signal", "NAME", "Executing", NULL, send_signal },
 };
+
+/* 0: now; 1: it was taken before. */
+static int check_status(struct job *job, const struct verb *verb, struct error *err)
+{
+	struct record record;
+	job_snapshot(job, &record);
+	if (!verb->status || !strcmp(record.status, verb->status))
+		return 0;
+	if (verb->under_way && !strcmp(record.status, verb->under_way))
+		return 1;
+	return error_set(err, record.op.name[0] ? EBUSY : EOPNOTSUPP,
+			 "%s is for a job that is %s: the status of %s is %s", verb->name, verb->status,
+			 record.id, record.status);
+}
+
+static int refuse_command(const char *text, struct error *err)
+{
+	char names[200] = "";
+	for (size_t i = 0; i < array_length(verbs); i++) {
+		const char *argument = verbs[i].argument;
+		size_t used = strlen(names);
+		snprintf(names + used, sizeof(names) - used, "%s%s%s%s",
+			 i == 0                        ? ""
+			 : i + 1 < array_length(verbs) ? ", "
+						       : " or ",
+			 verbs[i].name, argument ? " " : "", argument ? argument : "");
+	}
+	return error_set(err, EINVAL, "%.40s is not a command: write %s", text, names);
+}
 
 int controls_job(struct floatfs *fs, const struct node *node, const struct caller *caller, const char *text,
 		 struct error *err)
@@ -117,15 +145,15 @@ int controls_job(struct floatfs *fs, const struct node *node, const struct calle
 	if (!job)
 		return error_set(err, ENOENT, "the job is gone");
 	for (size_t i = 0; i < array_length(verbs); i++) {
-		const char *arguments = controls_argument(text, verbs[i].verb);
+		const char *arguments = controls_argument(text, verbs[i].name);
 		if (!arguments)
 			continue;
-		if (*arguments && verbs[i].run != send_signal)
-			return error_set(err, EINVAL, "%s takes no argument", verbs[i].verb);
-		return verbs[i].run(job, arguments, err);
+		if (*arguments && !verbs[i].argument)
+			return error_set(err, EINVAL, "%s takes no argument", verbs[i].name);
+		int status = check_status(job, &verbs[i], err);
+		return status == 0 ? verbs[i].run(job, arguments, err) : status < 0 ? status : 0;
 	}
-	return error_set(err, EINVAL, "%.40s is not a command: write start, cancel, abort or signal NAME",
-			 text);
+	return refuse_command(text, err);
 }
 
 int controls_image(struct floatfs *fs, const struct node *node, const struct caller *caller, const char *text,

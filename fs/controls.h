@@ -14,6 +14,13 @@ controls_write controls_image;   /* images/NAME/ctl */
 /* The rest of a command after its verb, or NULL when the verb is another. */
 const char *controls_argument(const char *text, const char *verb);
 
+/* Verbs of ctl, which sees to the job's status. (controls_suspend.c) */
+int controls_suspend(struct job *job, const char *argument, struct error *err);
+int controls_resume(struct job *job, const char *argument, struct error *err);
+
+/* -ENOMEM when the type has no room for what the job holds, in bytes. (controls_migrate.c) */
+int controls_check_room(const struct cloud_type *type, int64_t held, struct error *err);
+
 /*
  * Begin the migration of an executing job to that type; target is what `migrate` reads afterwards, NULL: as it was.
  * Success too when it is on its way to that type already. (controls_migrate.c)

@@ -35,10 +35,9 @@ static int64_t memory_held(struct job *job, const struct record *record)
 	return bytes;
 }
 
-static int check_memory(struct job *job, const struct record *record, const struct cloud_type *type,
-			struct error *err)
+int controls_check_room(const struct cloud_type *type, int64_t held, struct error *err)
 {
-	int64_t held = memory_held(job, record), memory = (int64_t)type->memory_mib << 20;
+	int64_t memory = (int64_t)type->memory_mib << 20;
 	int64_t room = memory - reserve_of_memory(memory) - ((int64_t)RESTORE_MIB << 20);
 	if (held < room)
 		return 0;
@@ -95,7 +94,7 @@ int controls_move(struct job *job, const struct cloud_type *type, const char *ta
 				 record.id, record.status);
 	status = submit_read_market(job, &market, err);
 	if (status == 0)
-		status = check_memory(job, &record, type, err);
+		status = controls_check_room(type, memory_held(job, &record), err);
 	if (status < 0)
 		return status;
 	struct record_op op = { 0 };

@@ -7,6 +7,7 @@
 
 #include "fs/op.h"
 #include "lib/cleanup.h"
+#include "lib/file.h"
 
 struct faults {
 	pthread_mutex_t lock;
@@ -14,23 +15,29 @@ struct faults {
 	size_t count;
 };
 
-static const struct op_table *const tables[] = { &op_start, &op_migrate, &op_cancel, &op_end, &op_files };
-/* Rows of the agents' own table of the frozen section. */
-static const char *const agent_steps[] = { "migrate.dump", "migrate.release", "migrate.restore" };
+/* Rows of the agents' own tables of the frozen sections. */
+static const struct {
+	const char *operation, *step;
+} agent_steps[] = {
+	{ "migrate", "dump" },    { "migrate", "release" }, { "migrate", "restore" }, { "suspend", "dump" },
+	{ "suspend", "release" }, { "resume", "mount" },    { "resume", "restore" },  { "undo", "restore" },
+};
 
-static bool step_exists(const char *step)
+static bool is_named(const char *name, const char *operation, const char *step)
+{
+	size_t length = strlen(operation);
+	return !strncmp(name, operation, length) && name[length] == '.' && !strcmp(name + length + 1, step);
+}
+
+static bool step_exists(const char *name)
 {
 	for (size_t i = 0; i < array_length(agent_steps); i++)
-		if (!strcmp(agent_steps[i], step))
+		if (is_named(name, agent_steps[i].operation, agent_steps[i].step))
 			return true;
-	for (size_t i = 0; i < array_length(tables); i++) {
-		size_t length = strlen(tables[i]->name);
-		if (strncmp(step, tables[i]->name, length) || step[length] != '.')
-			continue;
-		for (size_t j = 0; j < tables[i]->count; j++)
-			if (!strcmp(step + length + 1, tables[i]->steps[j].name))
+	for (size_t i = 0; op_tables[i]; i++)
+		for (size_t j = 0; j < op_tables[i]->count; j++)
+			if (is_named(name, op_tables[i]->name, op_tables[i]->steps[j].name))
 				return true;
-	}
 	return false;
 }
 
@@ -77,17 +84,28 @@ bool faults_take(struct faults *faults, const char *operation, const char *step)
 {
 	if (!faults)
 		return false;
-	char name[64];
 	bool due = false;
-	snprintf(name, sizeof(name), "%s.%s", operation, step);
 	pthread_mutex_lock(&faults->lock);
 	for (size_t i = 0; i < faults->count && !due; i++) {
-		if (faults->steps[i] && !strcmp(faults->steps[i], name)) {
+		if (faults->steps[i] && is_named(faults->steps[i], operation, step)) {
 			free(faults->steps[i]);
 			faults->steps[i] = NULL;
 			due = true;
 		}
 	}
 	pthread_mutex_unlock(&faults->lock);
+	return due;
+}
+
+json_object *faults_take_agents(struct faults *faults, const char *operation)
+{
+	json_object *due = json_object_new_array();
+	for (size_t i = 0; i < array_length(agent_steps); i++) {
+		if (strcmp(agent_steps[i].operation, operation) ||
+		    !faults_take(faults, operation, agent_steps[i].step))
+			continue;
+		autofree char *fault = format_string("%s:error", agent_steps[i].step);
+		json_object_array_add(due, json_object_new_string(fault));
+	}
 	return due;
 }

@@ -20,6 +20,7 @@ enum {
 	RETRY_LAST_MS = 2000,
 	STEADY_MS = 5000,
 	PAUSE_MS = 500,
+	DRAIN_PATIENCE_MS = 60000,
 	ANSWER_TIMEOUT_MS = 10000,
 };
 
@@ -27,6 +28,8 @@ struct follower {
 	struct job *job;
 	/* Guarded by fs->lock. */
 	bool stop, restart;
+	bool drained;     /* it stands as an image, and all that it wrote is here */
+	int64_t heard_ms; /* when data came last */
 
 	/* The thread's own. */
 	struct frames frames;
@@ -86,6 +89,14 @@ static void answer_ask(struct follower *follower, json_object *ask)
 		log_info("job %s: an answer was not taken: %s", job->record.id, err.text);
 }
 
+static void note_drained(struct follower *follower)
+{
+	job_lock(follower->job);
+	follower->drained = true;
+	pthread_cond_broadcast(&follower->job->fs->wakeup);
+	job_unlock(follower->job);
+}
+
 static int take_frame(void *context, json_object *frame)
 {
 	struct follower *follower = context;
@@ -104,6 +115,8 @@ static int take_frame(void *context, json_object *frame)
 		answer_ask(follower, frame);
 	} else if (exit) {
 		note_exit(follower, exit);
+	} else if (json_get_bool(frame, "dumped", false)) {
+		note_drained(follower);
 	} else if (json_get_bool(frame, "paused", false)) {
 		follower->paused = true;
 	}
@@ -122,6 +135,9 @@ static int take_data(void *context, const struct frames_data *at, const void *by
 		log_error("job %s: %s", job->record.id, err.text);
 	else if (length == at->left)
 		job_changed(job, CHANGE_LOGS);
+	job_lock(job);
+	follower->heard_ms = status < 0 ? follower->heard_ms : clock_monotonic_ms();
+	job_unlock(job);
 	return status;
 }
 
@@ -276,6 +292,21 @@ void follow_restart(struct job *job)
 {
 	follow_start(job);
 	signal_follower(job, false);
+}
+
+bool follow_drain(struct job *job)
+{
+	int64_t began = clock_monotonic_ms();
+	bool drained = false;
+	follow_restart(job);
+	job_lock(job);
+	while (job->follower && !(drained = job->follower->drained)) {
+		int64_t heard = job->follower->heard_ms > began ? job->follower->heard_ms : began;
+		if (clock_monotonic_ms() - heard > DRAIN_PATIENCE_MS || !fs_wait_locked(job->fs, PAUSE_MS))
+			break;
+	}
+	job_unlock(job);
+	return drained;
 }
 
 void follow_stop(struct job *job)

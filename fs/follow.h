@@ -12,5 +12,10 @@ void follow_start(struct job *job);
 void follow_restart(struct job *job);
 /* That host is gone: if the job ran there it is lost. False where it did not, or is known to be. Then op_settle. */
 bool follow_note_lost(struct job *job, const char *host);
+/*
+ * The job stands as an image on its host: wait until all that it wrote is here. false when it does not come, or the
+ * daemon is stopping.
+ */
+bool follow_drain(struct job *job);
 /* No more of it: returns when nothing of it is written any more, or the daemon is stopping. For operations. */
 void follow_stop(struct job *job);

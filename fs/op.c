@@ -11,13 +11,14 @@
 
 enum { RETRY_FIRST_MS = 200, RETRY_LAST_MS = 10000 };
 
-static const struct op_table *const tables[] = { &op_start, &op_migrate, &op_cancel, &op_end, &op_files };
+const struct op_table *const op_tables[] = { &op_start,  &op_migrate, &op_suspend, &op_resume,
+					     &op_cancel, &op_end,     &op_files,   NULL };
 
 static const struct op_table *find_table(const char *name)
 {
-	for (size_t i = 0; i < array_length(tables); i++)
-		if (!strcmp(tables[i]->name, name))
-			return tables[i];
+	for (size_t i = 0; op_tables[i]; i++)
+		if (!strcmp(op_tables[i]->name, name))
+			return op_tables[i];
 	return NULL;
 }
 

@@ -6,6 +6,8 @@
  */
 #pragma once
 
+#include <json-c/json.h>
+
 #include "fs/job.h"
 
 struct op_step {
@@ -41,11 +43,16 @@ struct op_table {
 	const char *(*fail)(struct job *job);
 };
 
+/* All of them; NULL-terminated. */
+extern const struct op_table *const op_tables[];
+
 /* The reason of what was undone because of an abort. */
 #define OP_ABORTED "aborted"
 
 extern const struct op_table op_start;   /* op_start.c */
 extern const struct op_table op_migrate; /* op_migrate.c */
+extern const struct op_table op_suspend; /* op_suspend.c */
+extern const struct op_table op_resume;  /* op_resume.c */
 extern const struct op_table op_cancel;  /* op_end.c */
 extern const struct op_table op_end;     /* op_end.c */
 extern const struct op_table op_files;   /* op_files.c */
@@ -65,6 +72,11 @@ int op_begin(struct job *job, const struct op_table *table, const struct record_
 int op_abort(struct job *job, struct record *record, bool *frozen, struct error *err);
 void op_go_on(struct job *job);
 
+/* For finish and fail: the job is suspended now, and ends if a cancel came in meanwhile. */
+const char *op_suspended(struct job *job);
+/* A job with no process left has nothing to be asked for: its cancel is its end. fs->lock is held. */
+void op_cancel_suspended_locked(struct job *job);
+
 /* Begin whatever is due for the job: an operation that was cut off, its end, a cancel, a host for its files. Never
  * fails: says so in the log. */
 void op_settle(struct job *job);
@@ -74,9 +86,11 @@ bool op_save(struct job *job);
 
 /*
  * The fault switch: STEP:KIND+…, where STEP is OPERATION.STEP of a table, or one of those that agents carry
- * out inside migrate.freeze. KIND is error. -EINVAL with a sentence.
+ * out inside the frozen sections. KIND is error. -EINVAL with a sentence.
  */
 int faults_parse(const char *text, struct faults **faults, struct error *err);
 void faults_free(struct faults *faults);
 /* Whether this one is due; it is due once. faults may be NULL. */
 bool faults_take(struct faults *faults, const char *operation, const char *step);
+/* Those due inside the operation's frozen section, as the agents take them (agent/API.md, `faults`); caller puts. */
+json_object *faults_take_agents(struct faults *faults, const char *operation);

@@ -65,6 +65,22 @@ const struct op_table op_cancel = {
 	.fail = cancelled,
 };
 
+void op_cancel_suspended_locked(struct job *job)
+{
+	job->record.lost = 1;
+	record_set(job->record.reason, "cancelled while it was suspended");
+}
+
+const char *op_suspended(struct job *job)
+{
+	job_lock(job);
+	bool cancelled = job->record.cancel;
+	if (cancelled)
+		op_cancel_suspended_locked(job);
+	job_unlock(job);
+	return cancelled ? "Cancelling" : "Suspended";
+}
+
 static int release(struct job *job, struct error *err)
 {
 	struct record record;
@@ -78,26 +94,6 @@ static int release(struct job *job, struct error *err)
 	if (agents_call(job->fs, record.host, record.address, record.id, "release", body, record.epoch, NULL,
 			RELEASE_TIMEOUT_MS, NULL, err) < 0)
 		log_info("job %s: %s", record.id, err->text);
-	return 0;
-}
-
-static int reclaim(struct job *job, struct error *err)
-{
-	struct record record;
-	job_snapshot(job, &record);
-	if (!record.host[0])
-		return 0;
-	int64_t began = clock_now_ns();
-	int status = op_host_destroy(job, record.host, err);
-	if (status < 0)
-		return status;
-	events_write_at(job, began, "Ready to reclaim host %s", record.host);
-	events_write(job, "Reclaimed host %s", record.host);
-	job_lock(job);
-	job->record.cost_microusd +=
-	    job_host_cost(job->fs, record.instance, record.market, record.host_since_ns);
-	job->record.host[0] = '\0';
-	job_unlock(job);
 	return 0;
 }
 
@@ -132,7 +128,7 @@ static const char *finish_end(struct job *job)
 
 static const struct op_step end_steps[] = {
 	{ .name = "release", .run = release, .final = true },
-	{ .name = "reclaim", .run = reclaim, .final = true },
+	{ .name = "reclaim", .run = op_host_reclaim, .final = true },
 };
 
 const struct op_table op_end = {

@@ -6,6 +6,7 @@
 #include "fs/agents.h"
 #include "fs/events.h"
 #include "fs/images.h"
+#include "fs/op_frozen.h"
 #include "fs/secrets.h"
 #include "fs/settings.h"
 #include "fs/tree.h"
@@ -84,6 +85,27 @@ int op_host_create(struct job *job, struct error *err)
 int op_host_destroy(struct job *job, const char *host, struct error *err)
 {
 	return host[0] ? job->fs->ops->host_destroy(job->fs->cloud, host, err) : 0;
+}
+
+int op_host_reclaim(struct job *job, struct error *err)
+{
+	struct record record;
+	job_snapshot(job, &record);
+	if (!record.host[0])
+		return 0;
+	int64_t began = clock_now_ns();
+	int status = op_host_destroy(job, record.host, err);
+	if (status < 0)
+		return status;
+	events_write_at(job, began, "Ready to reclaim host %s", record.host);
+	events_write(job, "Reclaimed host %s", record.host);
+	job_lock(job);
+	job->record.cost_microusd +=
+	    job_host_cost(job->fs, record.instance, record.market, record.host_since_ns);
+	job->record.host[0] = '\0';
+	job_changed_locked(job, CHANGE_STATE);
+	job_unlock(job);
+	return 0;
 }
 
 bool op_host_exists(struct floatfs *fs, const char *host)
@@ -166,6 +188,42 @@ int op_host_attach(struct job *job, struct error *err)
 	if (status == 0 && record.op.process_volume[0])
 		status = fs->ops->volume_attach(fs->cloud, record.op.process_volume, record.op.host, err);
 	return status;
+}
+
+static void detach(struct job *job, const char *volume, const char *host)
+{
+	struct error err = { 0 };
+	if (volume[0] && host[0] && job->fs->ops->volume_detach(job->fs->cloud, volume, host, &err) < 0)
+		log_error("volume %s cannot be detached from host %s: %s", volume, host, err.text);
+}
+
+void op_host_detach(struct job *job)
+{
+	struct record record;
+	job_snapshot(job, &record);
+	detach(job, record.work_volume, record.op.host);
+	for (int64_t i = 0; i < record.volume_count; i++)
+		detach(job, record.volumes[i].id, record.op.host);
+	detach(job, record.op.process_volume, record.op.host);
+}
+
+int op_host_give_back(struct job *job, struct error *err)
+{
+	struct record record;
+	job_snapshot(job, &record);
+	if (!record.op.host[0])
+		return 0;
+	events_write(job, "Ready to reclaim host %s", record.op.host);
+	op_release(job, record.op.host, record.op.address);
+	int status = op_host_destroy(job, record.op.host, err);
+	if (status < 0)
+		return status;
+	events_write(job, "Reclaimed host %s", record.op.host);
+	job_lock(job);
+	job->record.op.host[0] = '\0';
+	job_changed_locked(job, CHANGE_STATE);
+	job_unlock(job);
+	return 0;
 }
 
 static void add_text(json_object *array, char *text)

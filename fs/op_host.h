@@ -22,6 +22,18 @@ int op_host_attach_volumes(struct job *job, struct error *err);
 /* The same with the job's image, and the process volume, when there is one. */
 int op_host_attach(struct job *job, struct error *err);
 
+/* Detach them again (but for the image, which goes with it). */
+void op_host_detach(struct job *job);
+
+/*
+ * The job left record.op.host: give it back, in order if its agent answers. The events say so. Without one there is
+ * nothing to do.
+ */
+int op_host_give_back(struct job *job, struct error *err);
+
+/* The job has no use for its own host any more: destroy it, with the cost kept and the events written. */
+int op_host_reclaim(struct job *job, struct error *err);
+
 /* Destroy a host, with the time and the cost kept; not there is success. */
 int op_host_destroy(struct job *job, const char *host, struct error *err);
 

@@ -17,6 +17,8 @@ const char *const settings_names[] = { "name", "image",   "instance", "script", 
 
 bool settings_may_be_written(const struct tree_entry *entry, const struct record *record)
 {
+	if (entry->kind == TREE_INSTANCE && !strcmp(record->status, "Suspended"))
+		return true;
 	return job_is_draft(record) || (entry->live && !job_has_ended(record));
 }
 
@@ -38,6 +40,13 @@ int settings_create(struct job *job, struct error *err)
 			return error_sys(err, errno, "cannot make %s", path);
 	}
 	return 0;
+}
+
+int settings_write_value(struct job *job, const char *name, const char *value, struct error *err)
+{
+	autofree char *path = settings_path(job, name), *text = format_string("%s\n", value);
+	int status = file_write_durable(path, text, strlen(text), 0600);
+	return status < 0 ? error_sys(err, -status, "the setting %s cannot be written", name) : 0;
 }
 
 static int read_setting(struct job *job, const char *name, char **text, struct error *err)

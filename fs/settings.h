@@ -1,7 +1,7 @@
 /*
  * A draft's settings: ordinary small text files, kept as files in STATE/jobs/SERIAL/settings/. FUSE reads and
  * writes them as such; `start` reads them through the functions here. After start they no longer change, but for those
- * that are live.
+ * that are live, and `instance` of a suspended job.
  */
 #pragma once
 
@@ -19,6 +19,9 @@ int settings_create(struct job *job, struct error *err);
 bool settings_may_be_written(const struct tree_entry *entry, const struct record *record);
 
 char *settings_path(struct job *job, const char *name); /* caller frees */
+
+/* Replace one by a value, durably. */
+int settings_write_value(struct job *job, const char *name, const char *value, struct error *err);
 
 /* One value, trimmed of white space at its ends; caller frees. */
 int settings_read_value(struct job *job, const char *name, char **value, struct error *err);

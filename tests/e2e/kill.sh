@@ -107,6 +107,82 @@ test_while_a_migration_is_undone() {
 	stop_daemon
 }
 
+# Whatever was recorded is taken to its end, and nothing of the output is missing at any time.
+test_while_suspending() {
+	local ms last
+	start_daemon
+	submit_counter
+	wait_line "$dir/output" 5
+	for ms in 0 30 60 90 120 150 180 210 240 280 320 360 400 500; do
+		echo suspend >"$dir/ctl"
+		wait_ms $ms
+		kill_and_start
+		wait_status Suspended 60
+		no_host_is_left || fail "a suspended job has a host: $(ls "$MOUNT/hosts")"
+		last=$(tail -n 1 "$dir/output")
+		cmp "$dir/output" <(seq "$last") || fail "there is a hole in the output"
+		assert_volumes 2
+		echo resume >"$dir/ctl"
+		wait_status Executing 60
+		assert_volumes 1
+	done
+	ends_without_a_hole
+	stop_daemon
+}
+
+test_while_resuming() {
+	local ms
+	start_daemon
+	submit_counter
+	wait_line "$dir/output" 5
+	for ms in 0 80 160 240 320 400 450 500 550 600 650 700 800; do
+		echo suspend >"$dir/ctl"
+		wait_status Suspended
+		other_type >"$dir/instance"
+		echo resume >"$dir/ctl"
+		wait_ms $ms
+		kill_and_start
+		wait_status Executing 60
+		assert_equal "$(host)" "$(ls "$MOUNT/hosts")" hosts
+		assert_volumes 1
+	done
+	ends_without_a_hole
+	stop_daemon
+}
+
+test_while_a_resume_is_undone() {
+	local ms
+	start_daemon
+	submit_counter
+	wait_line "$dir/output" 5
+	echo suspend >"$dir/ctl"
+	wait_status Suspended
+	for ms in 300 400 500 600 700 800; do
+		stop_daemon
+		start_daemon fault=resume.restore:error
+		echo resume >"$dir/ctl"
+		wait_ms $ms
+		kill_and_start
+		wait_for 60 is_settled || fail "it is $(<"$dir/status")"
+		echo "$ms ms: $(<"$dir/status")"
+		if status_is Executing; then
+			assert_volumes 1
+			echo suspend >"$dir/ctl"
+			wait_status Suspended
+		fi
+		no_host_is_left || fail "a suspended job has a host: $(ls "$MOUNT/hosts")"
+		assert_volumes 2
+	done
+	echo resume >"$dir/ctl"
+	wait_status Executing
+	ends_without_a_hole
+	stop_daemon
+}
+
+is_settled() { # the fault is gone with the daemon that was killed: either end is right
+	status_is Suspended || status_is Executing
+}
+
 test_while_ending() {
 	local ms
 	start_daemon
@@ -169,6 +245,63 @@ agent_killed() { # old|new
 	wait_for 20 wait_signal || fail "the job takes no signal"
 	ends_without_a_hole
 	stop_daemon
+}
+
+test_the_agent_while_suspending() {
+	local ms last
+	start_daemon
+	submit_counter
+	wait_line "$dir/output" 5
+	for ms in 0 40 80 100 120 140 160 180 200 220 240; do
+		last=$(host)
+		echo suspend >"$dir/ctl"
+		kill_agent "$last" $ms
+		wait_for 90 is_settled || fail "it is $(<"$dir/status")"
+		echo "$ms ms: $(<"$dir/status"), $(tail -n 1 "$dir/job.events")"
+		if status_is Suspended; then
+			no_host_is_left || fail "a suspended job has a host: $(ls "$MOUNT/hosts")"
+			last=$(tail -n 1 "$dir/output")
+			cmp "$dir/output" <(seq "$last") || fail "there is a hole in the output"
+			echo resume >"$dir/ctl"
+			wait_status Executing
+		fi
+		assert_volumes 1
+	done
+	wait_for 20 wait_signal || fail "the job takes no signal"
+	ends_without_a_hole
+	stop_daemon
+}
+
+test_the_agent_while_resuming() {
+	local ms to
+	start_daemon
+	submit_counter
+	wait_line "$dir/output" 5
+	for ms in 0 50 100 150 200 250; do
+		echo suspend >"$dir/ctl"
+		wait_status Suspended
+		other_type >"$dir/instance"
+		echo resume >"$dir/ctl"
+		wait_for 10 new_host none >/dev/null || fail "there is no new host"
+		to=$(new_host none)
+		wait_for 10 agent_is_up "$to" || fail "no agent came up"
+		kill_agent "$to" $ms
+		wait_for 90 is_settled || fail "it is $(<"$dir/status")"
+		echo "$ms ms: $(<"$dir/status"), $(tail -n 1 "$dir/job.events")"
+		if status_is Suspended; then
+			no_host_is_left || fail "a suspended job has a host: $(ls "$MOUNT/hosts")"
+			echo resume >"$dir/ctl"
+			wait_status Executing
+		fi
+		assert_volumes 1
+	done
+	wait_for 20 wait_signal || fail "the job takes no signal"
+	ends_without_a_hole
+	stop_daemon
+}
+
+agent_is_up() { # HOST
+	[[ -n $(agent_of "$1" 2>/dev/null) ]]
 }
 
 wait_signal() { # the agent may be on its way back

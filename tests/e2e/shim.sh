@@ -15,6 +15,25 @@ submit_sleeper() { # [FLAGS...]
 	submit "$@" <<<$'#!/bin/sh\necho up\nexec sleep 1000'
 }
 
+test_suspend_and_resume() {
+	submit_sleeper
+	wait_status Executing
+	assert_equal 'Suspend request has been submitted' "$(float suspend -f -j "$job")" "what suspend prints"
+	assert_match '*status: Suspend*' "$(float show -j "$job")" "the next show"
+	wait_status Suspended
+	assert_match '*status: Suspended*' "$(float show -j "$job")" "what is shown while it is suspended"
+	if float hibernate -j "$job" 2>"$DIR/said"; then fail "a suspended job was suspended"; fi
+	assert_match 'Error: *Suspended*' "$(<"$DIR/said")" "why"
+	assert_equal 'Resume request has been submitted' "$(float resume -j "$job")" "what resume prints"
+	wait_status Executing
+	float hibernate --job="$job"
+	wait_status Suspended
+	float recover -j "$job"
+	wait_status Executing
+	float cancel -j "$job"
+	wait_end
+}
+
 test_submit_and_show() {
 	local shown
 	submit_sleeper -n 'my job' --customTag 'who:me: "x"' --customTag word -e A=b --dataVolume '[size=1]:/data' --vmPolicy '[onDemand=true]'

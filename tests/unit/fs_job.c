@@ -79,6 +79,33 @@ Test(job, is_found_by_its_id)
 	cr_expect_not_null(b);
 }
 
+Test(job, has_settings_that_can_be_written_at_times)
+{
+	static const struct {
+		const char *status;
+		enum tree_kind setting;
+		bool writable;
+	} cases[] = {
+		{ "Draft", TREE_INSTANCE, true },      { "Draft", TREE_SCRIPT, true },
+		{ "Executing", TREE_INSTANCE, false }, { "Suspending", TREE_INSTANCE, false },
+		{ "Suspended", TREE_INSTANCE, true },  { "Suspended", TREE_SCRIPT, false },
+		{ "Resuming", TREE_INSTANCE, false },  { "Completed", TREE_INSTANCE, false },
+	};
+	for (size_t i = 0; i < array_length(cases); i++) {
+		struct record record = { 0 };
+		record_set(record.status, cases[i].status);
+		cr_expect_eq(settings_may_be_written(tree_entry(cases[i].setting), &record),
+			     cases[i].writable, "%s while %s", tree_entry(cases[i].setting)->name,
+			     cases[i].status);
+	}
+	make("a");
+	autojob struct job *job = job_find(&fs, "a");
+	autofree char *value = NULL;
+	cr_assert_eq(settings_write_value(job, "instance", "c5.2xlarge", NULL), 0);
+	cr_assert_eq(settings_read_value(job, "instance", &value, NULL), 0);
+	cr_expect_str_eq(value, "c5.2xlarge");
+}
+
 Test(job, that_was_forgotten_is_not_written_again)
 {
 	make("a");

@@ -7,6 +7,7 @@
 #include "fs/notify.h"
 #include "fs/op.h"
 #include "lib/cleanup.h"
+#include "lib/json.h"
 
 Test(tree, ids_lead_back_to_their_nodes)
 {
@@ -100,6 +101,48 @@ Test(faults, are_due_once)
 	cr_expect(faults_take(faults, "migrate", "dump"));
 	cr_expect_not(faults_take(NULL, "migrate", "dump"));
 	faults_free(faults);
+}
+
+Test(faults, of_the_agents_are_handed_on)
+{
+	struct faults *faults = NULL;
+	struct error err = { 0 };
+	cr_assert_eq(
+	    faults_parse("suspend.release:error+suspend.volume:error+resume.restore:error", &faults, &err), 0,
+	    "%s", err.text);
+	autojson json_object *due = faults_take_agents(faults, "suspend"),
+			     *none = faults_take_agents(faults, "suspend"),
+			     *other = faults_take_agents(faults, "resume");
+	cr_expect_str_eq(json_object_to_json_string_ext(due, JSON_C_TO_STRING_PLAIN), "[\"release:error\"]");
+	cr_expect_str_eq(json_object_to_json_string_ext(none, JSON_C_TO_STRING_PLAIN), "[]");
+	cr_expect_str_eq(json_object_to_json_string_ext(other, JSON_C_TO_STRING_PLAIN),
+			 "[\"restore:error\"]");
+	cr_expect(faults_take(faults, "suspend", "volume"));
+	faults_free(faults);
+}
+
+/* What the log, the options and the records name steps by. */
+Test(operations, have_names_of_their_own)
+{
+	for (size_t i = 0; op_tables[i]; i++) {
+		const struct op_table *table = op_tables[i];
+		cr_expect_lt(strlen(table->name), sizeof(((struct record_op *)0)->name), "%s", table->name);
+		cr_expect_not_null(table->finish);
+		cr_expect_not_null(table->fail);
+		bool final = false;
+		for (size_t j = 0; j < table->count; j++) {
+			const struct op_step *step = &table->steps[j];
+			cr_expect_not_null(step->run, "%s.%s", table->name, step->name);
+			/* Past the point of no return nothing is undone. */
+			cr_expect(!final || step->final, "%s.%s", table->name, step->name);
+			cr_expect(!step->final || !step->undo, "%s.%s", table->name, step->name);
+			final = step->final;
+			for (size_t k = 0; k < j; k++)
+				cr_expect_str_neq(step->name, table->steps[k].name, "%s", table->name);
+		}
+		for (size_t k = 0; k < i; k++)
+			cr_expect_str_neq(table->name, op_tables[k]->name);
+	}
 }
 
 Test(faults, that_name_no_step_are_refused)

@@ -1,0 +1,85 @@
+/* suspend and resume: what the writes check before the operations begin. */
+#include <errno.h>
+#include <string.h>
+
+#include "fs/controls.h"
+#include "fs/op.h"
+#include "fs/op_host.h"
+#include "fs/settings.h"
+#include "fs/spec.h"
+#include "fs/submit.h"
+#include "lib/cleanup.h"
+
+static bool has_status(struct job *job, const char *status)
+{
+	job_lock(job);
+	bool has = !strcmp(job->record.status, status);
+	job_unlock(job);
+	return has;
+}
+
+/* Somebody else may have been first: with the same that is as good as ours. */
+static int begin(struct job *job, const struct op_table *table, const struct record_op *op, const char *from,
+		 const char *status, struct error *err)
+{
+	int result = has_status(job, from)
+			 ? op_begin(job, table, op, status, err)
+			 : error_set(err, EBUSY, "job %s: another operation is under way", job->record.id);
+	return result == -EBUSY && has_status(job, status) ? 0 : result;
+}
+
+int controls_suspend(struct job *job, const char *argument, struct error *err)
+{
+	struct record record;
+	struct record_op op = { 0 };
+	(void)argument;
+	job_snapshot(job, &record);
+	const struct cloud_type *type = cloud_find_type(job->fs->ops, job->fs->cloud, record.instance);
+	if (!type)
+		return error_set(err, EINVAL, "there is no instance type %s any more", record.instance);
+	op_host_plan(&op, type, CLOUD_SPOT);
+	record_set(op.market, record.market);
+	return begin(job, &op_suspend, &op, "Executing", "Suspending", err);
+}
+
+/* What `instance` says: where it ran, unless that was written anew. */
+static int choose_type(struct job *job, const struct cloud_type **type, struct error *err)
+{
+	autofree char *text = NULL;
+	struct spec_target target;
+	int status = settings_read_value(job, "instance", &text, err);
+	if (status == 0)
+		status = spec_parse_target(text, &target, err);
+	if (status == 0)
+		status = spec_resolve_target(&target, job->fs->ops, job->fs->cloud, type, err);
+	return status < 0 ? error_prefix(err, "instance: ") : 0;
+}
+
+static int resume(struct job *job, struct error *err)
+{
+	struct record record;
+	struct record_op op = { 0 };
+	const struct cloud_type *type;
+	enum cloud_market market;
+	job_snapshot(job, &record);
+	int status = choose_type(job, &type, err);
+	if (status == 0)
+		status = submit_read_market(job, &market, err);
+	if (status == 0)
+		status = controls_check_room(type, record.memory_bytes, err);
+	if (status < 0)
+		return status;
+	op_host_plan(&op, type, market);
+	record_set(op.process_volume, record.process_volume);
+	return begin(job, &op_resume, &op, "Suspended", "Resuming", err);
+}
+
+int controls_resume(struct job *job, const char *argument, struct error *err)
+{
+	(void)argument;
+	/* What is checked is what it is resumed on. */
+	pthread_mutex_lock(&job->settings_lock);
+	int status = resume(job, err);
+	pthread_mutex_unlock(&job->settings_lock);
+	return status;
+}

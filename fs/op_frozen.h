@@ -1,0 +1,51 @@
+/*
+ * What the operations with a frozen section have in common: the volume for the process image, and where the job is
+ * when an answer got lost. `host` and `address` are of the agent that is asked. All of it blocks: without fs->lock.
+ */
+#pragma once
+
+#include <json-c/json.h>
+
+#include "fs/op.h"
+
+enum {
+	OP_DEADMAN_MS = 60000,         /* after which A undoes the frozen section by itself */
+	OP_FREEZE_TIMEOUT_MS = 180000, /* how long its answer is waited for */
+};
+
+/* A new volume, attached to the job's host, as record.op.process_volume. */
+int op_process_volume_create(struct job *job, struct error *err);
+/* Not needed any more: detached from the job's host and destroyed. */
+void op_process_volume_drop(struct job *job);
+
+/* A step: the next epoch is the record's before any agent hears of it. */
+int op_grant(struct job *job, struct error *err);
+
+/* What an agent says of the job (JOB of agent/API.md), caller puts; NULL when it says nothing. */
+json_object *op_ask(struct job *job, const char *host, const char *address);
+/* For a while, if it does not answer and its host is there. NULL too when the daemon is stopping. */
+json_object *op_ask_patiently(struct job *job, const char *host, const char *address);
+/* The same with a request that may come twice, of the epoch of now. answer may be NULL, or points to a NULL. */
+int op_call_patiently(struct job *job, const char *host, const char *address, const char *verb,
+		      json_object *body, json_object **answer, struct error *err);
+/* Whether the job is there; state may be NULL. */
+bool op_runs_there(json_object *state);
+/* Nothing of it is left there, and its volumes are free; a host that does not answer is destroyed all the same. */
+void op_release(struct job *job, const char *host, const char *address);
+
+/*
+ * A step's undo: the job goes on where it was, unless it runs there already. Nobody else has it, nor will. If it
+ * cannot go on, record.op.suspended is set.
+ */
+void op_undo_freeze(struct job *job);
+
+/*
+ * For fail, when record.op.suspended is set: its image goes with the job from here on, not with the operation, and it
+ * may be resumed elsewhere. Returns the job's status.
+ */
+const char *op_left_suspended(struct job *job);
+
+/* Keep what the agents measured, until it is told; adopt may be NULL. offset_ns: B's clock less A's. */
+void op_note_freeze(struct job *job, json_object *freeze, json_object *adopt, int64_t offset_ns);
+/* The events of what A did within the frozen section, with the times that it took. */
+void op_tell_dump(struct job *job, const char *host);
