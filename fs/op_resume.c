@@ -1,18 +1,12 @@
 /* resume: a suspended job goes on, on a new host. */
 #include <errno.h>
-#include <string.h>
 
-#include "fs/agents.h"
 #include "fs/events.h"
 #include "fs/follow.h"
 #include "fs/op_frozen.h"
 #include "fs/op_host.h"
 #include "lib/cleanup.h"
-#include "lib/clock.h"
 #include "lib/json.h"
-#include "lib/log.h"
-
-enum { AGENT_TIMEOUT_MS = 60000 };
 
 /* A move that failed on both sides left the job on a host that could not take it up. */
 static int leave_host(struct job *job, struct error *err)
@@ -56,8 +50,7 @@ static int prepare(struct job *job, struct error *err)
 		return status;
 	autojson json_object *body = json_object_new_object();
 	json_object_object_add(body, "spec", spec);
-	return agents_call(job->fs, record.op.host, record.op.address, record.id, "prepare", body,
-			   record.epoch, NULL, AGENT_TIMEOUT_MS, NULL, err);
+	return op_call_patiently(job, record.op.host, record.op.address, "prepare", body, NULL, err);
 }
 
 /* The volumes are free for another host. */
