@@ -163,8 +163,9 @@ bool follow_note_lost(struct job *job, const char *host)
 {
 	struct error err = { 0 };
 	job_lock(job);
-	/* An operation that is under way deals with its hosts itself. */
-	bool lost = !job->operating && !job->record.lost && !strcmp(job->record.host, host);
+	/* An operation that is under way deals with its hosts itself, and a suspended job needs none. */
+	bool lost = !job->operating && !job->record.lost && !strcmp(job->record.host, host) &&
+		    strcmp(job->record.status, "Suspended");
 	if (lost) {
 		job->record.lost = 1;
 		snprintf(job->record.reason, sizeof(job->record.reason), "host %s is gone", host);

@@ -279,6 +279,9 @@ test_after_a_move_that_failed_on_both_sides() {
 	wait_event 'Migration to instance type c5.2xlarge failed: .*; the job is suspended'
 	assert_equal c5.large "$(<"$dir/instance")" "what instance shows"
 	assert_volumes 2
+	# It does not need the host where it could not go on.
+	echo terminate >"$MOUNT/hosts/$(host)/ctl"
+	status_is Suspended || fail "it is $(<"$dir/status")"
 	resume
 	goes_on
 	ends_without_a_hole
