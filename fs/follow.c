@@ -34,6 +34,8 @@ struct follower {
 	/* The thread's own. */
 	struct frames frames;
 	bool paused, ended;
+	int64_t waiting_since_ns; /* the mirror takes no more, for that reason; 0: it does */
+	char waiting_for[256];
 	struct http_client *answers;
 	char host[64], address[64]; /* whom we follow now */
 };
@@ -89,6 +91,36 @@ static void answer_ask(struct follower *follower, json_object *ask)
 		log_info("job %s: an answer was not taken: %s", job->record.id, err.text);
 }
 
+/* What cannot be written here waits on the job's volume: said once, and in its events when there is room for them again. */
+static void note_waiting(struct follower *follower, const struct error *err)
+{
+	struct job *job = follower->job;
+	if (err->code == EBADMSG) {
+		log_error("job %s: %s", job->record.id, err->text);
+		return;
+	}
+	if (follower->waiting_since_ns)
+		return;
+	follower->waiting_since_ns = clock_now_ns();
+	record_set(follower->waiting_for, err->text);
+	log_error("job %s: its logs wait on its volume: %s", job->record.id, err->text);
+	job_lock(job);
+	snprintf(job->error, sizeof(job->error), "the logs wait on the job's volume: %.400s", err->text);
+	job_unlock(job);
+}
+
+static void note_going_on(struct follower *follower)
+{
+	struct job *job = follower->job;
+	if (!follower->waiting_since_ns)
+		return;
+	events_write_at(job, follower->waiting_since_ns, "The logs wait on the job's volume: %s",
+			follower->waiting_for);
+	events_write(job, "The logs are fetched again");
+	log_info("job %s: its logs are fetched again", job->record.id);
+	follower->waiting_since_ns = 0;
+}
+
 static void note_drained(struct follower *follower)
 {
 	job_lock(follower->job);
@@ -121,7 +153,7 @@ static int take_frame(void *context, json_object *frame)
 		follower->paused = true;
 	}
 	if (status < 0)
-		log_error("job %s: %s", job->record.id, err.text);
+		note_waiting(follower, &err);
 	return status < 0 || follower->ended || follower->paused;
 }
 
@@ -132,8 +164,10 @@ static int take_data(void *context, const struct frames_data *at, const void *by
 	struct error err = { 0 };
 	int status = mirror_append(job->mirror, at->generation, at->offset, bytes, length, &err);
 	if (status < 0)
-		log_error("job %s: %s", job->record.id, err.text);
-	else if (length == at->left)
+		note_waiting(follower, &err);
+	else
+		note_going_on(follower);
+	if (status == 0 && length == at->left)
 		job_changed(job, CHANGE_LOGS);
 	job_lock(job);
 	follower->heard_ms = status < 0 ? follower->heard_ms : clock_monotonic_ms();
