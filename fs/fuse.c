@@ -231,12 +231,28 @@ static void op_readlink(fuse_req_t request, fuse_ino_t inode)
 		fuse_reply_readlink(request, text);
 }
 
+/* Something was made there, or refused: then the user can read why. */
+static void reply_made(fuse_req_t request, const struct node *directory, const char *name, int status,
+		       const struct error *err)
+{
+	struct floatfs *fs = fs_of(request);
+	struct node node;
+	if (status < 0)
+		users_set_error(fs, fuse_req_ctx(request)->uid, err->text);
+	else
+		status = tree_lookup(fs, directory, name, &node);
+	if (status < 0)
+		fuse_reply_err(request, -status);
+	else
+		reply_entry(request, &node);
+}
+
 /* A directory is made in jobs (a draft) or, by root, in images. */
 static void op_mkdir(fuse_req_t request, fuse_ino_t parent, const char *name, mode_t mode)
 {
 	struct floatfs *fs = fs_of(request);
 	struct caller caller = caller_of(request);
-	struct node directory = tree_node(parent), node;
+	struct node directory = tree_node(parent);
 	struct error err = { 0 };
 	int status;
 	(void)mode;
@@ -248,14 +264,7 @@ static void op_mkdir(fuse_req_t request, fuse_ino_t parent, const char *name, mo
 		status = error_set(&err, EROFS, "the files of a job that has ended are read only");
 	else
 		status = error_set(&err, EPERM, "directories are made in jobs and in images only");
-	if (status < 0)
-		users_set_error(fs, caller.uid, err.text);
-	if (status == 0)
-		status = tree_lookup(fs, &directory, name, &node);
-	if (status < 0)
-		fuse_reply_err(request, -status);
-	else
-		reply_entry(request, &node);
+	reply_made(request, &directory, name, status, &err);
 }
 
 /* `rm -r jobs/ID`: what is in the directory of a draft or an ended job goes with it, at the end. */
@@ -309,7 +318,7 @@ static void op_mknod(fuse_req_t request, fuse_ino_t parent, const char *name, mo
 {
 	struct floatfs *fs = fs_of(request);
 	struct caller caller = caller_of(request);
-	struct node directory = tree_node(parent), node;
+	struct node directory = tree_node(parent);
 	struct error err = { 0 };
 	int status;
 	(void)device;
@@ -319,14 +328,7 @@ static void op_mknod(fuse_req_t request, fuse_ino_t parent, const char *name, mo
 		status = error_set(&err, EROFS, "the files of a job that has ended are read only");
 	else
 		status = error_set(&err, EPERM, "files are made in secrets only");
-	if (status < 0)
-		users_set_error(fs, caller.uid, err.text);
-	if (status == 0)
-		status = tree_lookup(fs, &directory, name, &node);
-	if (status < 0)
-		fuse_reply_err(request, -status);
-	else
-		reply_entry(request, &node);
+	reply_made(request, &directory, name, status, &err);
 }
 
 static int open_setting(struct floatfs *fs, const struct node *node, const char *name, int flags,
