@@ -82,6 +82,27 @@ int op_host_create(struct job *job, struct error *err)
 	return 0;
 }
 
+int op_host_announce(struct job *job, const char *verb, struct error *err)
+{
+	struct record record;
+	job_snapshot(job, &record);
+	const struct cloud_type *type = cloud_find_type(job->fs->ops, job->fs->cloud, record.op.type);
+	if (!type)
+		return error_set(err, EINVAL, "there is no instance type %s", record.op.type);
+	events_write(job,
+		     "Ready to %s with instance type: %s, cpu: %d, memory: %d, zone: %s, last instance "
+		     "type: %s(%s)",
+		     verb, type->name, type->cpus, type->memory_mib / 1024, record.zone, record.instance,
+		     record.market);
+	return 0;
+}
+
+int op_host_create_to_recover(struct job *job, struct error *err)
+{
+	events_write(job, "Ready to create new host to recover");
+	return op_host_create(job, err);
+}
+
 int op_host_destroy(struct job *job, const char *host, struct error *err)
 {
 	return host[0] ? job->fs->ops->host_destroy(job->fs->cloud, host, err) : 0;

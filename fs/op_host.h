@@ -12,9 +12,13 @@ enum { OP_WORK_GIB = 16 };
 /* The parameters of a new host in an operation's record. */
 void op_host_plan(struct record_op *op, const struct cloud_type *type, enum cloud_market market);
 
+/* The event that says where a job that has run is to go: "Ready to VERB with instance type: …". */
+int op_host_announce(struct job *job, const char *verb, struct error *err);
+
 /* Steps. The events say "Created new host". */
 int op_host_create(struct job *job, struct error *err);
-void op_host_undo(struct job *job); /* destroys record.op.host */
+int op_host_create_to_recover(struct job *job, struct error *err); /* for such a job */
+void op_host_undo(struct job *job);                                /* destroys record.op.host */
 
 /* Attach the job's volumes to record.op.host. */
 int op_host_attach_volumes(struct job *job, struct error *err);

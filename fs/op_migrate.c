@@ -17,23 +17,7 @@ enum { AGENT_TIMEOUT_MS = 60000, DESTROY_PAUSE_MS = 30000 };
 
 static int plan(struct job *job, struct error *err)
 {
-	struct record record;
-	job_snapshot(job, &record);
-	const struct cloud_type *type = cloud_find_type(job->fs->ops, job->fs->cloud, record.op.type);
-	if (!type)
-		return error_set(err, EINVAL, "there is no instance type %s", record.op.type);
-	events_write(job,
-		     "Ready to migrate with instance type: %s, cpu: %d, memory: %d, zone: %s, last instance "
-		     "type: %s(%s)",
-		     type->name, type->cpus, type->memory_mib / 1024, record.zone, record.instance,
-		     record.market);
-	return 0;
-}
-
-static int new_host(struct job *job, struct error *err)
-{
-	events_write(job, "Ready to create new host to recover");
-	return op_host_create(job, err);
+	return op_host_announce(job, "migrate", err);
 }
 
 /* The new host's part of the request, which may come twice. */
@@ -264,7 +248,7 @@ static const char *fail(struct job *job)
 
 static const struct op_step steps[] = {
 	{ .name = "plan", .run = plan },
-	{ .name = "host", .run = new_host, .undo = op_host_undo },
+	{ .name = "host", .run = op_host_create_to_recover, .undo = op_host_undo },
 	{ .name = "prepare", .run = prepare, .undo = undo_prepare },
 	{ .name = "grant", .run = op_grant },
 	{ .name = "freeze", .run = freeze, .undo = op_undo_freeze, .done = freeze_done, .frozen = true },

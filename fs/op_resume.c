@@ -19,23 +19,7 @@ static int leave_host(struct job *job, struct error *err)
 
 static int plan(struct job *job, struct error *err)
 {
-	struct record record;
-	job_snapshot(job, &record);
-	const struct cloud_type *type = cloud_find_type(job->fs->ops, job->fs->cloud, record.op.type);
-	if (!type)
-		return error_set(err, EINVAL, "there is no instance type %s", record.op.type);
-	events_write(job,
-		     "Ready to resume with instance type: %s, cpu: %d, memory: %d, zone: %s, last instance "
-		     "type: %s(%s)",
-		     type->name, type->cpus, type->memory_mib / 1024, record.zone, record.instance,
-		     record.market);
-	return 0;
-}
-
-static int new_host(struct job *job, struct error *err)
-{
-	events_write(job, "Ready to create new host to recover");
-	return op_host_create(job, err);
+	return op_host_announce(job, "resume", err);
 }
 
 static int prepare(struct job *job, struct error *err)
@@ -150,7 +134,7 @@ static const char *fail(struct job *job)
 static const struct op_step steps[] = {
 	{ .name = "leave", .run = leave_host },
 	{ .name = "plan", .run = plan },
-	{ .name = "host", .run = new_host, .undo = op_host_undo },
+	{ .name = "host", .run = op_host_create_to_recover, .undo = op_host_undo },
 	{ .name = "prepare", .run = prepare, .undo = undo_prepare },
 	{ .name = "grant", .run = op_grant },
 	{ .name = "adopt", .run = adopt, .done = adopt_done, .frozen = true },
