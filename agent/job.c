@@ -98,7 +98,7 @@ static int prepare(struct job *job, json_object *body, struct error *err)
 	free(job->from);
 	job->from = from ? format_string("%s", from) : NULL;
 	jobs_unlock(job->jobs);
-	if (job->spec) {
+	if (job_get_state(job) != RELEASED) {
 		/* Here already: what may have changed is the volume for process images. */
 		int status = job_set_process(job, spec->process, err);
 		spec_free(spec);
@@ -107,10 +107,7 @@ static int prepare(struct job *job, json_object *body, struct error *err)
 		jobs_unlock(job->jobs);
 		return status;
 	}
-	jobs_lock(job->jobs);
-	job->spec = spec;
-	job->layout = layout_new(job->directory, spec);
-	jobs_unlock(job->jobs);
+	job_set_spec(job, spec);
 	int status = bring_up(job, err);
 	if (status < 0) {
 		struct error more = { 0 };
@@ -182,7 +179,7 @@ int jobs_start(struct jobs *jobs, const char *id, int64_t epoch, json_object *bo
 	autooperation struct job *job = NULL;
 	*answer = NULL;
 	int status = job_begin(jobs, id, epoch, true, &job, err);
-	if (status == 0 && !job->spec)
+	if (status == 0 && job_get_state(job) == RELEASED)
 		status = prepare(job, body, err);
 	if (status < 0)
 		return status;

@@ -57,11 +57,8 @@ static int show(struct job *job, json_object *body, struct error *err)
 		spec_free(spec);
 		return error_sys(err, -status, "cannot write %s", path);
 	}
-	jobs_lock(job->jobs);
-	job->spec = spec;
-	job->layout = layout_new(job->directory, spec);
+	job_set_spec(job, spec);
 	job->layout->read_only = true;
-	jobs_unlock(job->jobs);
 	status = mount_volumes(job, err);
 	if (status == 0) {
 		job_set_state(job, OPEN);
@@ -81,7 +78,7 @@ int jobs_show(struct jobs *jobs, const char *id, int64_t epoch, json_object *bod
 	int status = job_begin(jobs, id, epoch, true, &job, err);
 	if (status < 0 || job_get_state(job) == OPEN)
 		return status;
-	if (job->spec)
+	if (job_get_state(job) != RELEASED)
 		return error_set(err, EOPNOTSUPP, "the job's files cannot be looked at here: it is %s",
 				 job_state_name(job_get_state(job)));
 	return show(job, body, err);

@@ -95,8 +95,8 @@ static void read_epoch(struct job *job)
 		job->epoch = strtoll(text, NULL, 10);
 }
 
-/* What an earlier agent knew. false: nothing but the epoch. */
-static bool recall(struct job *job)
+/* What an earlier agent knew. */
+static void recall(struct job *job)
 {
 	autofree char *state_path = job_path(job, "state.json"), *spec_path = job_path(job, "spec.json"),
 		      *exit_path = job_path(job, "exit");
@@ -104,17 +104,17 @@ static bool recall(struct job *job)
 	struct error err = { 0 };
 	read_epoch(job);
 	if (json_read_file(spec_path, &spec, &err) < 0)
-		return false;
+		return;
 	job->spec = spec_parse(spec, &err);
 	if (!job->spec) {
 		log_error("%s: %s", spec_path, err.text);
-		return false;
+		return;
 	}
 	job->layout = layout_new(job->directory, job->spec);
-	job->state = PREPARED;
-	json_read_file(exit_path, &job->exit, &err);
+	/* It was not prepared to the end: that is asked for again, or its release is. */
 	if (json_read_file(state_path, &state, &err) < 0)
-		return true;
+		return;
+	json_read_file(exit_path, &job->exit, &err);
 	const char *from = json_get_string(state, "from", NULL),
 		   *container = json_get_string(state, "container", NULL);
 	job->state = job_state_of(json_get_string(state, "state", "prepared"));
@@ -122,7 +122,6 @@ static bool recall(struct job *job)
 	job->from = from ? format_string("%s", from) : NULL;
 	job->container = container ? format_string("%s", container) : NULL;
 	job->freeze = json_object_get(json_get_object(state, "freeze"));
-	return true;
 }
 
 /*
@@ -223,7 +222,7 @@ void jobs_set_hooks(struct jobs *jobs, const struct jobs_hooks *hooks, void *con
 	jobs->hooks = hooks;
 	jobs->context = context;
 	for (struct job *job = jobs->first; job; job = job->next)
-		if (job->spec)
+		if (job->state != RELEASED)
 			reconnect(job);
 }
 

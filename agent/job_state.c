@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/mount.h>
 #include <unistd.h>
 
 #include "agent/cgroup.h"
@@ -199,10 +198,6 @@ int job_ensure_keeper(struct job *job, struct error *err)
 	jobs_unlock(job->jobs);
 	if (watched)
 		return 0;
-	/* A keeper that was killed left a dead mount. */
-	autofree char *tree = job_path(job, "float");
-	if (keeper_call(job->directory, "state", NULL, JOB_CALL_TIMEOUT_MS, NULL, NULL) == -ECONNREFUSED)
-		umount2(tree, MNT_DETACH);
 	int status = keeper_start(job->directory, err);
 	return status < 0 ? status : job_start_watching(job, err);
 }
@@ -291,7 +286,7 @@ int job_begin(struct jobs *jobs, const char *id, int64_t epoch, bool create, str
 	jobs_lock(jobs);
 	status = check_epoch(job, epoch, err);
 	jobs_unlock(jobs);
-	if (status == 0 && !create && !job->spec)
+	if (status == 0 && !create && job_get_state(job) == RELEASED)
 		status = error_set(err, ENOENT, "there is no job %s on this host", id);
 	if (status < 0) {
 		pthread_mutex_unlock(&job->operation);
@@ -305,6 +300,17 @@ int jobs_check_epoch(struct jobs *jobs, const char *id, int64_t epoch, struct er
 {
 	struct job *job;
 	return job_open(jobs, id, epoch, false, &job, err);
+}
+
+void job_set_spec(struct job *job, struct spec *spec)
+{
+	jobs_lock(job->jobs);
+	/* There is one already where an agent was killed before the job was prepared. */
+	layout_free(job->layout);
+	spec_free(job->spec);
+	job->spec = spec;
+	job->layout = layout_new(job->directory, spec);
+	jobs_unlock(job->jobs);
 }
 
 /* The volume for process images is another one at each move. */

@@ -119,6 +119,9 @@ int job_begin(struct jobs *jobs, const char *id, int64_t epoch, bool create, str
 /* job.c: everything of it away from this host but the epoch. Its operation lock is held. */
 int job_tear_down(struct job *job, struct error *err);
 
+/* A job that is released gets its spec (taken) and the layout that goes with it. */
+void job_set_spec(struct job *job, struct spec *spec);
+
 /* The volume for process images is another one at each move. NULL: as it was. */
 int job_set_process(struct job *job, const char *serial, struct error *err);
 

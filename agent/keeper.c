@@ -506,6 +506,8 @@ static int come_up(struct keeper *keeper, struct error *err)
 		.gid = keeper->spec->gid,
 		.tree = keeper->spec->tree,
 	};
+	if (fcntl(KEEPER_LOCK_FD, F_SETFD, FD_CLOEXEC) < 0)
+		return error_sys(err, errno, "the keeper is started by its agent, which hands it the lock");
 	status = set_signals(&keeper->signals, err);
 	if (status == 0)
 		status = outside_prepare(keeper->spec, &keeper->outside, err);
@@ -531,8 +533,9 @@ static void report(int status, const struct error *err)
 	if (status < 0)
 		json_set_string(reply, "sentence", err->text);
 	const char *text = json_object_to_json_string_ext(reply, JSON_C_TO_STRING_PLAIN);
+	/* The agent may have been killed meanwhile: the next one finds the socket. */
 	if (file_write_all(STDOUT_FILENO, text, strlen(text)) < 0)
-		log_warning("nobody waits for the keeper");
+		log_info("the agent that started the keeper has gone");
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 	if (null >= 0) {
 		dup2(null, STDOUT_FILENO);

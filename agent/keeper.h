@@ -28,4 +28,13 @@
 
 #define KEEPER_SOCKET "keeper.sock"
 
+/*
+ * Locked (flock) from before the keeper is forked until it has gone: the descriptor that holds the lock is handed on
+ * to it as KEEPER_LOCK_FD. So there is never a second keeper of a job, also where the agent that started one was
+ * killed before it was up.
+ */
+#define KEEPER_LOCK "keeper.lock"
+
+enum { KEEPER_LOCK_FD = 3 };
+
 enum { KEEPER_PACKET_MAX = 128 << 10 };

@@ -5,8 +5,7 @@
 
 #include "lib/error.h"
 
-/* Start a keeper for a job's directory (it holds spec.json) unless one answers there; returns when it is up.
- */
+/* Start a keeper for a job's directory (it holds spec.json) unless there is one; returns when it is up. */
 int keeper_start(const char *directory, struct error *err);
 
 /*

@@ -119,6 +119,25 @@ void layout_note_full(const struct layout *layout, json_object *exit)
 
 /* ---- before the volumes are here ---- */
 
+/* A tmpfs of its own (the host's /run may be nodev), mounted nowhere yet; -errno. */
+static int mount_tmpfs(void)
+{
+	static const char *const options[][2] = { { "mode", "755" },
+						  { "size", "64k" },
+						  { "nr_inodes", "64" } };
+	autoclose int fs = fsopen("tmpfs", FSOPEN_CLOEXEC);
+	if (fs < 0)
+		return -errno;
+	for (size_t i = 0; i < array_length(options); i++)
+		if (fsconfig(fs, FSCONFIG_SET_STRING, options[i][0], options[i][1], 0) < 0)
+			return -errno;
+	if (fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
+		return -errno;
+	int fd = fsmount(fs, FSMOUNT_CLOEXEC, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC);
+	return fd < 0 ? -errno : fd;
+}
+
+/* Filled before it is mounted: an agent that is killed meanwhile leaves no half of it for the next one. */
 static int make_dev(const char *dev, struct error *err)
 {
 	static const struct {
@@ -135,26 +154,24 @@ static int make_dev(const char *dev, struct error *err)
 	};
 	static const char *const directories[] = { "pts", "shm" };
 
-	/* A tmpfs of its own: the host's /run may be nodev. */
-	if (mount("tmpfs", dev, "tmpfs", MS_NOSUID | MS_NOEXEC, "mode=755,size=64k,nr_inodes=64") < 0)
-		return error_sys(err, errno, "cannot mount the job's /dev");
+	autoclose int fd = mount_tmpfs();
+	if (fd < 0)
+		return error_sys(err, -fd, "cannot mount the job's /dev");
 	for (size_t i = 0; i < array_length(nodes); i++) {
-		autofree char *path = format_string("%s/%s", dev, nodes[i].name);
+		const char *name = nodes[i].name;
 		/* chmod: the umask does not count. */
-		if (mknod(path, S_IFCHR | 0666, makedev(nodes[i].major, nodes[i].minor)) < 0 ||
-		    chmod(path, 0666) < 0)
-			return error_sys(err, errno, "cannot make the device node %s", path);
+		if (mknodat(fd, name, S_IFCHR | 0666, makedev(nodes[i].major, nodes[i].minor)) < 0 ||
+		    fchmodat(fd, name, 0666, 0) < 0)
+			return error_sys(err, errno, "cannot make the job's device node /dev/%s", name);
 	}
-	for (size_t i = 0; i < array_length(links); i++) {
-		autofree char *path = format_string("%s/%s", dev, links[i][1]);
-		if (symlink(links[i][0], path) < 0)
-			return error_sys(err, errno, "cannot make %s", path);
-	}
-	for (size_t i = 0; i < array_length(directories); i++) {
-		autofree char *path = format_string("%s/%s", dev, directories[i]);
-		if (mkdir(path, 0755) < 0)
-			return error_sys(err, errno, "cannot make %s", path);
-	}
+	for (size_t i = 0; i < array_length(links); i++)
+		if (symlinkat(links[i][0], fd, links[i][1]) < 0)
+			return error_sys(err, errno, "cannot make the job's /dev/%s", links[i][1]);
+	for (size_t i = 0; i < array_length(directories); i++)
+		if (mkdirat(fd, directories[i], 0755) < 0)
+			return error_sys(err, errno, "cannot make the job's /dev/%s", directories[i]);
+	if (move_mount(fd, "", AT_FDCWD, dev, MOVE_MOUNT_F_EMPTY_PATH) < 0)
+		return error_sys(err, errno, "cannot mount the job's /dev");
 	return 0;
 }
 
@@ -175,11 +192,8 @@ int layout_mount_base(struct layout *layout, int timeout_ms, struct error *err)
 		if (status == 0)
 			status = volume_mount_image(device, image, err);
 	}
-	if (status == 0 && !layout_is_mounted(dev)) {
+	if (status == 0 && !layout_is_mounted(dev))
 		status = make_dev(dev, err);
-		if (status < 0)
-			umount2(dev, MNT_DETACH);
-	}
 	return status;
 }
 

@@ -25,18 +25,11 @@ static int make_owned(const char *path, mode_t mode, uid_t uid, gid_t gid, struc
 static int make_subvolumes(struct layout *layout, struct error *err)
 {
 	static const char *const names[] = { "root", "log" };
-	autofree char *top = layout_path(layout, "work"), *device = NULL;
-	if (layout_is_mounted(top))
+	autofree char *work = layout_path(layout, "work"), *device = NULL;
+	if (layout_is_mounted(work))
 		return 0;
 	int status = volume_find(layout->spec->work, LAYOUT_DEVICE_WAIT_MS, &device, err);
-	if (status == 0)
-		status = volume_mount(device, NULL, top, false, err);
-	if (status < 0)
-		return status;
-	for (size_t i = 0; status == 0 && i < array_length(names); i++)
-		status = volume_make_subvolume(top, names[i], err);
-	int unmounted = volume_unmount(top, LAYOUT_DEVICE_WAIT_MS, status == 0 ? err : NULL);
-	return status < 0 ? status : unmounted;
+	return status < 0 ? status : volume_make_subvolumes(device, names, array_length(names), err);
 }
 
 static int make_directories(struct layout *layout, struct error *err)
