@@ -20,6 +20,7 @@
 
 #include "agent/cgroup.h"
 #include "agent/container.h"
+#include "agent/criu_image.h"
 #include "agent/criu_reason.h"
 #include "agent/mend.h"
 #include "agent/pids.h"
@@ -253,6 +254,9 @@ int criu_dump(const struct layout *layout, struct network *network, struct waits
 	status = proc_run((const char *const *)words.word, &options, err);
 	waits_end_watch(waits);
 	if (status == 0) {
+		int64_t stopped = criu_image_stopped_ns(image);
+		if (stopped > *freeze_ns)
+			*freeze_ns = stopped;
 		finish_image(image, waits, last_pid);
 		return 0;
 	}
@@ -348,7 +352,8 @@ int criu_restore(const struct layout *layout, struct network *network, json_obje
 		 int timeout_ms, pid_t *pid, int64_t *thaw_ns, struct error *err)
 {
 	autowords struct words words = { 0 };
-	autofree char *pidfile = layout_path(layout, "pid"), *log = layout_path(layout, "criu-restore.log");
+	autofree char *pidfile = layout_path(layout, "pid"), *log = layout_path(layout, "criu-restore.log"),
+		      *image = layout_path(layout, "process/image");
 	static const char *const flags[] = { "--restore-detached", "--restore-sibling", NULL };
 	unlink(pidfile);
 	unlink(log);
@@ -381,6 +386,7 @@ int criu_restore(const struct layout *layout, struct network *network, json_obje
 		.setup = enter,
 		.setup_context = &entrance,
 	};
+	int64_t begun = clock_now_ns();
 	status = proc_run((const char *const *)words.word, &options, err);
 	*thaw_ns = clock_now_ns();
 	cgroup_close(entrance.fds, entrance.count);
@@ -393,6 +399,9 @@ int criu_restore(const struct layout *layout, struct network *network, json_obje
 		kill_leftovers();
 		return -EIO;
 	}
+	int64_t resumed = criu_image_resumed_ns(image);
+	if (resumed > begun && resumed < *thaw_ns)
+		*thaw_ns = resumed;
 	autofree char *text = NULL;
 	status = file_read(pidfile, 64, &text, NULL);
 	*pid = status == 0 ? (pid_t)strtol(text, NULL, 10) : 0;

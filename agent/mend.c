@@ -12,14 +12,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "agent/criu_image.h"
 #include "agent/mend_inside.h"
 #include "agent/protobuf.h"
 #include "lib/cleanup.h"
 
 enum {
-	IMAGE_LIMIT = 256 << 20,
-	IMAGE_HEADER = 8, /* two magic numbers; records of a length and a message follow */
-
 	FILE_TYPE = 1,
 	FILE_TYPE_TIMERFD = 17,
 	FILE_TIMERFD = 12,
@@ -82,37 +80,6 @@ static bool mend_open_file(const struct mending *mending, struct span file, stru
 
 /* ---- image files ---- */
 
-bool image_next(struct span *image, struct span *message)
-{
-	uint32_t length;
-	size_t left = (size_t)(image->end - image->at);
-	if (left < sizeof(length))
-		return false;
-	memcpy(&length, image->at, sizeof(length));
-	if (length > left - sizeof(length))
-		return false;
-	message->at = image->at + sizeof(length);
-	image->at = message->end = message->at + length;
-	return true;
-}
-
-int image_read(int directory, const char *name, int flags, unsigned char **data, struct span *image, int *fd)
-{
-	struct stat st;
-	*fd = openat(directory, name, flags | O_CLOEXEC);
-	if (*fd < 0 || fstat(*fd, &st) < 0)
-		return -errno;
-	if (st.st_size < IMAGE_HEADER || st.st_size > IMAGE_LIMIT)
-		return -EFBIG;
-	*data = malloc((size_t)st.st_size);
-	if (!*data)
-		return -ENOMEM;
-	if (pread(*fd, *data, (size_t)st.st_size, 0) != st.st_size)
-		return -EIO;
-	*image = (struct span){ *data + IMAGE_HEADER, *data + st.st_size };
-	return 0;
-}
-
 /* What is made of a record; false when it is to stay as it is. */
 typedef bool mend(const struct mending *mending, struct span record, struct buffer *mended);
 
@@ -128,11 +95,11 @@ static int mend_file(const struct mending *mending, const char *name, mend *mend
 	struct span rest, record;
 	struct buffer mended = { 0 };
 	bool changed = false;
-	int status = image_read(mending->directory, name, O_RDWR, &data, &rest, &fd);
+	int status = criu_image_read(mending->directory, name, O_RDWR, &data, &rest, &fd);
 	if (status < 0)
 		return status;
-	protobuf_put(&mended, data, IMAGE_HEADER);
-	while (image_next(&rest, &record)) {
+	protobuf_put(&mended, data, CRIU_IMAGE_HEADER);
+	while (criu_image_next(&rest, &record)) {
 		uint32_t length;
 		size_t at = mended.length;
 		protobuf_put(&mended, record.at - sizeof(length), sizeof(length));

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "agent/calls.h"
+#include "agent/criu_image.h"
 #include "agent/mend_inside.h"
 #include "lib/cleanup.h"
 #include "lib/file.h"
@@ -129,11 +130,11 @@ static off_t find_page(const struct mending *mending, pid_t task, uint64_t addre
 	autoclose int fd = -1;
 	struct span image, entry;
 	uint64_t size = (uint64_t)sysconf(_SC_PAGESIZE), at = 0;
-	if (image_read(mending->directory, name, O_RDONLY, &data, &image, &fd) < 0 ||
-	    !image_next(&image, &entry))
+	if (criu_image_read(mending->directory, name, O_RDONLY, &data, &image, &fd) < 0 ||
+	    !criu_image_next(&image, &entry))
 		return -1;
 	*pages = protobuf_value(entry, PAGEMAP_HEAD_PAGES);
-	while (image_next(&image, &entry)) {
+	while (criu_image_next(&image, &entry)) {
 		uint64_t start = protobuf_value(entry, PAGEMAP_ADDRESS),
 			 count = protobuf_value(entry, PAGEMAP_COUNT);
 		if (count == 0)

@@ -12,10 +12,5 @@ struct mending {
 	pid_t id; /* the number in the image's name */
 };
 
-/* The next record of an image. */
-bool image_next(struct span *image, struct span *message);
-/* A whole image file, at *data (owned by the caller); 0 or -errno. */
-int image_read(int directory, const char *name, int flags, unsigned char **data, struct span *image, int *fd);
-
 /* A task's or thread's record as it should be; false when it is to stay as it is. */
 bool mend_core(const struct mending *mending, struct span core, struct buffer *mended);

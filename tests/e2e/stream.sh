@@ -52,13 +52,14 @@ test_heartbeats() {
 	submit <<-'END'
 		#!/bin/bash
 		last=${EPOCHREALTIME/./} largest=0
+		exec {idle}<> <(:)
 		trap 'echo "$largest" >"$1/gap"; exit' TERM
 		echo up
 		while :; do
 			now=${EPOCHREALTIME/./}
 			((now - last <= largest)) || largest=$((now - last))
 			last=$now
-			read -r -t 0.002 <> <(:)
+			read -r -t 0.002 -u "$idle"
 		done
 	END
 	wait_line "$dir/output" up
