@@ -1,5 +1,6 @@
 #include "agent/criu_image.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -50,6 +51,17 @@ int criu_image_read(int directory, const char *name, int flags, unsigned char **
 		return -EIO;
 	*image = (struct span){ *data + CRIU_IMAGE_HEADER, *data + st.st_size };
 	return 0;
+}
+
+int64_t criu_image_bytes(const char *directory)
+{
+	struct stat st;
+	int64_t bytes = 0;
+	autoclosedir DIR *list = opendir(directory);
+	for (struct dirent *entry; list && (entry = readdir(list));)
+		if (fstatat(dirfd(list), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode))
+			bytes += st.st_size;
+	return bytes;
 }
 
 /* Its inode's time, which is that of the last tick. */

@@ -17,6 +17,9 @@ bool criu_image_next(struct span *image, struct span *message);
 int criu_image_read(int directory, const char *name, int flags, unsigned char **data, struct span *image,
 		    int *fd);
 
+/* How long all files of the image in a directory are. */
+int64_t criu_image_bytes(const char *directory);
+
 /*
  * When the first task was stopped by the dump whose image lies there, and when the last ran again after its restore:
  * nanoseconds of CLOCK_REALTIME, to a tick, which is counted as frozen. 0: not known. The time that criu itself took

@@ -5,7 +5,10 @@
 #include <string.h>
 #include <time.h>
 
+#include "agent/criu_image.h"
 #include "agent/keeper_client.h"
+#include "agent/logdir.h"
+#include "agent/snapshots.h"
 #include "lib/cleanup.h"
 #include "lib/clock.h"
 #include "lib/json.h"
@@ -104,11 +107,14 @@ static int restore_here(struct frozen *frozen, struct error *err)
 {
 	autojson json_object *fields = json_object_new_object(), *reply = NULL;
 	json_set_int(fields, "timeout_ms", RESTORE_TIMEOUT_MS);
+	/* Of an earlier time; what only stood for a snapshot has its connections still. */
+	json_set_bool(fields, "cut", frozen->snapshot && !frozen->gone);
 	int status = keeper_call(frozen->layout->directory, "restore", fields,
 				 RESTORE_TIMEOUT_MS + KEEPER_MARGIN_MS, &reply, err);
 	if (status < 0)
 		return status;
 	frozen->thaw_ns = json_get_int(reply, "thaw_ns", 0);
+	frozen->closed += json_get_int(reply, "closed", 0);
 	return 0;
 }
 
@@ -152,6 +158,7 @@ static int try_dump(struct frozen *frozen, struct error *err)
 	/* The deadline is that of the frozen part: it begins here. */
 	frozen->deadline = clock_monotonic_ms() + frozen->deadline_ms;
 	json_set_int(fields, "timeout_ms", frozen->deadline_ms);
+	json_set_bool(fields, "stays", frozen->snapshot != NULL);
 	int status = keeper_call(frozen->layout->directory, "dump", fields,
 				 frozen->deadline_ms + KEEPER_MARGIN_MS, &reply, err);
 	/* Of each try: the job may have made new ones since the last. */
@@ -285,17 +292,58 @@ static const struct step suspend_steps[] = {
 	{ "release", release, mount_again },
 };
 
+/* It could not be undone: what is left is the image. Whoever takes it up needs the volumes free. */
+static void let_go(struct frozen *frozen)
+{
+	struct error err = { 0 };
+	if (layout_release_volumes(frozen->layout, RELEASE_MIN_MS, &err) < 0)
+		log_error("job %s: %s", frozen->id, err.text);
+}
+
 int frozen_leave(struct frozen *frozen, struct error *err)
 {
 	int status = frozen->to ? run_steps(frozen, leave_steps, array_length(leave_steps), err)
 				: run_steps(frozen, suspend_steps, array_length(suspend_steps), err);
-	if (status < 0 && frozen->gone && !frozen->handed) {
-		/* It could not be undone: what is left is the image. Whoever takes it up needs the volumes
-		 * free. */
-		struct error more = { 0 };
-		if (layout_release_volumes(frozen->layout, RELEASE_MIN_MS, &more) < 0)
-			log_error("job %s: %s", frozen->id, more.text);
-	}
+	if (status < 0 && frozen->gone && !frozen->handed)
+		let_go(frozen);
+	return status;
+}
+
+/* ---- a snapshot ---- */
+
+static int take_snapshot(struct frozen *frozen, struct error *err)
+{
+	autofree char *image = layout_path(frozen->layout, "process/image"),
+		      *log = layout_path(frozen->layout, "log");
+	frozen->image_bytes = criu_image_bytes(image);
+	frozen->logs = logdir_sizes(log);
+	return snapshots_take(frozen->layout, frozen->snapshot, err);
+}
+
+/*
+ * criu can let the tasks go on after a dump (--leave-running), but then the calls that it interrupted fail in them: only
+ * in an image can they be made again (mend.h). So the job goes on from its image, where it was.
+ */
+static int go_on(struct frozen *frozen, struct error *err)
+{
+	int status = restore_here(frozen, err);
+	frozen->gone = status < 0;
+	return status;
+}
+
+static const struct step checkpoint_steps[] = {
+	{ "sync", sync_volumes, NULL }, { "process", mount_process, unmount_process },
+	{ "dump", dump, undo_dump },    { "snapshot", take_snapshot, NULL },
+	{ "restore", go_on, NULL },
+};
+
+int frozen_checkpoint(struct frozen *frozen, struct error *err)
+{
+	int status = run_steps(frozen, checkpoint_steps, array_length(checkpoint_steps), err);
+	if (status == 0)
+		settle_here(frozen);
+	else if (frozen->gone)
+		let_go(frozen);
 	return status;
 }
 
@@ -320,8 +368,21 @@ static int unmount_volumes(struct frozen *frozen, struct error *err)
 	return layout_release_volumes(frozen->layout, RELEASE_MIN_MS, err);
 }
 
+static int go_back(struct frozen *frozen, struct error *err)
+{
+	return frozen->snapshot        ? snapshots_go_back(frozen->layout, frozen->snapshot, err)
+	       : frozen->undo_snapshot ? snapshots_undo(frozen->layout, err)
+				       : 0;
+}
+
+static int undo_back(struct frozen *frozen, struct error *err)
+{
+	return frozen->snapshot ? snapshots_undo(frozen->layout, err) : 0;
+}
+
 static const struct step enter_steps[] = {
 	{ "devices", find_devices, NULL },
+	{ "back", go_back, undo_back },
 	{ "mount", mount_volumes, unmount_volumes },
 	{ "restore", restore_here, NULL },
 };
@@ -338,5 +399,6 @@ void frozen_clear(struct frozen *frozen)
 {
 	json_object_put(frozen->steps);
 	json_object_put(frozen->adopt);
-	frozen->steps = frozen->adopt = NULL;
+	json_object_put(frozen->logs);
+	frozen->steps = frozen->adopt = frozen->logs = NULL;
 }

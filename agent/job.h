@@ -75,6 +75,8 @@ jobs_operation jobs_start;
 jobs_operation jobs_float;
 jobs_operation jobs_adopt;
 jobs_operation jobs_dump;
+jobs_operation jobs_checkpoint;
+jobs_operation jobs_tidy;
 jobs_operation jobs_stop;
 jobs_operation jobs_signal;
 jobs_operation jobs_abort;

@@ -1,7 +1,8 @@
-/* float, dump, adopt: the operations around the frozen section (frozen.h). */
+/* float, dump, checkpoint, adopt: the operations around the frozen section (frozen.h). */
 #include <errno.h>
 
 #include "agent/job_state.h"
+#include "agent/snapshots.h"
 #include "lib/cleanup.h"
 #include "lib/json.h"
 #include "lib/log.h"
@@ -21,6 +22,8 @@ static void set_times(json_object *answer, const struct frozen *frozen)
 			json_set_int(answer, times[i].key, times[i].value);
 	if (frozen->closed)
 		json_set_int(answer, "closed", frozen->closed);
+	if (frozen->image_bytes)
+		json_set_int(answer, "image_bytes", frozen->image_bytes);
 	if (frozen->waited_ns) {
 		json_object *waited = json_object_new_object();
 		json_set_int(waited, "ns", frozen->waited_ns);
@@ -149,6 +152,82 @@ int jobs_dump(struct jobs *jobs, const char *id, int64_t epoch, json_object *bod
 	return status < 0 ? status : leave(job, epoch, body, NULL, answer, err);
 }
 
+/* ---- a snapshot ---- */
+
+/* Old ones make room first, and the half of this one that an earlier try may have left goes with them. */
+static int checkpoint(struct job *job, int64_t epoch, json_object *body, const char *snap,
+		      json_object **answer, struct error *err)
+{
+	enum state state = job_get_state(job);
+	int status = 0;
+	if (state == RUNNING && snapshots_are_complete(job->layout, snap)) {
+		*answer = job_get_freeze(job);
+		return 0;
+	}
+	*answer = json_object_new_object();
+	if (state == ENDED)
+		status = error_set(err, EOPNOTSUPP, "the job has ended");
+	else if (state != RUNNING)
+		status =
+		    error_set(err, EOPNOTSUPP, "the job does not run here: it is %s", job_state_name(state));
+	else
+		status = job_set_process(job, json_get_string(body, "process", NULL), err);
+	if (status == 0)
+		status = snapshots_tidy(job->layout, json_get_array(body, "keep"), err);
+	if (status < 0) {
+		json_set_string(*answer, "job", job_state_name(state));
+		return status;
+	}
+
+	struct frozen frozen = job_new_frozen(job, epoch, body);
+	frozen.snapshot = snap;
+	job_set_state(job, FROZEN);
+	status = frozen_checkpoint(&frozen, err);
+	set_times(*answer, &frozen);
+	if (frozen.logs)
+		json_object_object_add(*answer, "logs", json_object_get(frozen.logs));
+	job_set_freeze(job, *answer);
+	job_set_state(job, frozen.gone ? DUMPED : RUNNING);
+	if (status < 0)
+		json_set_string(*answer, "job", job_state_name(job_get_state(job)));
+	frozen_clear(&frozen);
+	return status;
+}
+
+/* What is on the volumes for snapshots that nobody wants any more. */
+int jobs_tidy(struct jobs *jobs, const char *id, int64_t epoch, json_object *body, json_object **answer,
+	      struct error *err)
+{
+	autooperation struct job *job = NULL;
+	json_object *keep = json_get_array(body, "keep");
+	*answer = NULL;
+	if (!keep)
+		return error_set(err, EINVAL, "the request does not say which snapshots are kept");
+	int status = job_begin(jobs, id, epoch, false, &job, err);
+	if (status == 0 && job_get_state(job) != RUNNING)
+		status = error_set(err, EOPNOTSUPP, "the job does not run here: it is %s",
+				   job_state_name(job_get_state(job)));
+	if (status == 0)
+		status = snapshots_tidy(job->layout, keep, err);
+	if (status == 0)
+		*answer = json_object_new_object();
+	return status;
+}
+
+int jobs_checkpoint(struct jobs *jobs, const char *id, int64_t epoch, json_object *body, json_object **answer,
+		    struct error *err)
+{
+	autooperation struct job *job = NULL;
+	const char *snap = json_get_string(body, "snapshot", "");
+	*answer = NULL;
+	if (!snapshots_name_ok(snap))
+		return error_set(err, EINVAL, "`%.40s` is no name of a snapshot", snap);
+	int status = job_begin(jobs, id, epoch, false, &job, err);
+	return status < 0 ? status : checkpoint(job, epoch, body, snap, answer, err);
+}
+
+/* ---- B ---- */
+
 static int adopt(struct job *job, int64_t epoch, json_object *body, json_object **answer, struct error *err)
 {
 	enum state state = job_get_state(job);
@@ -156,6 +235,9 @@ static int adopt(struct job *job, int64_t epoch, json_object *body, json_object 
 		*answer = job_get_freeze(job);
 		return 0;
 	}
+	const char *snap = json_get_string(body, "snapshot", NULL);
+	if (snap && !snapshots_name_ok(snap))
+		return error_set(err, EINVAL, "`%.40s` is no name of a snapshot", snap);
 	int status = job_set_process(job, json_get_string(body, "process", NULL), err);
 	if (status == 0 && state == DUMPED)
 		status = hide_log(job, err);
@@ -164,14 +246,19 @@ static int adopt(struct job *job, int64_t epoch, json_object *body, json_object 
 	if (status < 0)
 		return status;
 	struct frozen frozen = job_new_frozen(job, epoch, body);
+	frozen.snapshot = snap;
+	frozen.undo_snapshot = json_get_bool(body, "undo_snapshot", false);
 	job_set_state(job, FROZEN);
 	status = frozen_enter(&frozen, err);
 	*answer = json_object_new_object();
 	set_times(*answer, &frozen);
 	frozen_clear(&frozen);
 	if (status == 0) {
+		struct error more = { 0 };
 		job_note_container(job);
 		json_set_string(*answer, "container", job->container);
+		if (snapshots_tidy(job->layout, json_get_array(body, "keep"), &more) < 0)
+			log_warning("job %s: %s", job->id, more.text);
 	}
 	job_set_freeze(job, *answer);
 	job_set_state(job, status == 0 ? RUNNING : DUMPED);

@@ -224,6 +224,16 @@ static int do_restore(struct keeper *keeper, json_object *request, json_object *
 		keeper->pid = 0;
 		return status;
 	}
+	/* Of a snapshot, which has connections that nobody keeps up any more. */
+	if (json_get_bool(request, "cut", false)) {
+		int closed = 0;
+		struct error cutting = { 0 };
+		if (outside_close(keeper->outside, &closed, &cutting) < 0)
+			log_warning("connections to the outside are left to end by themselves: %s",
+				    cutting.text);
+		json_set_int(reply, "closed", closed);
+		open_outside(keeper);
+	}
 	jobfs_go_on(keeper->fs);
 	look_soon(keeper);
 	json_set_int(reply, "pid", keeper->pid);
@@ -252,7 +262,7 @@ static int do_dump(struct keeper *keeper, json_object *request, json_object *rep
 				    strlen(json_object_to_json_string(sizes)), 0600);
 	if (status < 0)
 		status = error_sys(err, -status, "cannot write to the volume for the process image");
-	if (status == 0) {
+	if (status == 0 && !json_get_bool(request, "stays", false)) {
 		status = outside_close(keeper->outside, &closed, err);
 		json_set_int(reply, "closed", closed);
 	}

@@ -10,10 +10,11 @@
  *
  *     state    → "pid" (0: nothing runs), "exit" when it has ended
  *     start    → "pid"                          volumes and root are mounted
- *     dump     "timeout_ms" → "freeze_ns" "closed"   tasks are gone and waited for; process volume is mounted;
- *              "closed" connections to the outside are no more, also when it is refused. EAGAIN: the job
- *              goes on, and what it was refused for passes by itself
- *     restore  "timeout_ms" → "pid" "thaw_ns"   volumes, root and process volume are mounted
+ *     dump     "timeout_ms" "stays" → "freeze_ns" "closed"   tasks are gone and waited for; process volume is
+ *              mounted; "closed" connections to the outside are no more, also when it is refused: none, where it
+ *              "stays". EAGAIN: the job goes on, and what it was refused for passes by itself
+ *     restore  "timeout_ms" "cut" → "pid" "thaw_ns" "closed"   volumes, root and process volume are mounted;
+ *              "cut": connections to the outside are closed
  *     signal   "signal"                         to the script
  *     stop     "grace_ms"                       SIGTERM to the script's group, SIGKILL to all after that
  *     kill     everything of the job; answered when it is gone (its end is recorded)

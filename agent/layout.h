@@ -2,10 +2,10 @@
  * What of a job is mounted where on the host, in its directory /run/float/jobs/ID/:
  *
  *     image/    the job image, read-only             dev/      tmpfs with the container's device nodes
- *     work/     subvolume `root` of the work volume: upper/ overlay/ (the overlay's two), tmp/ shm/ (the
- * job's) log/      its subvolume `log`                  data-N/   data volumes process/  the volume for
- * process images        float/    the job's own /float (the keeper's) root/     the overlay: the container's
- * root
+ *     work/     subvolume `root` of the work volume: upper/ overlay/ (the overlay's two), tmp/ shm/ (the job's)
+ *     log/      its subvolume `log`                  data-N/   subvolume `data` of a data volume
+ *     process/  the volume for process images        float/    the job's own /float (the keeper's)
+ *     root/     the overlay: the container's root
  *
  * and which of them the container sees where: the table of bind mounts, which criu calls external.
  * Everything here may be asked twice: what is mounted already stays, what is not mounted is not unmounted.

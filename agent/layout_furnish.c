@@ -7,7 +7,6 @@
 #include <unistd.h>
 
 #include "agent/layout_inside.h"
-#include "agent/volume.h"
 #include "lib/cleanup.h"
 #include "lib/file.h"
 
@@ -20,16 +19,6 @@ static int make_owned(const char *path, mode_t mode, uid_t uid, gid_t gid, struc
 	if (chown(path, uid, gid) < 0 || chmod(path, mode) < 0)
 		return error_sys(err, errno, "cannot set the owner of %s", path);
 	return 0;
-}
-
-static int make_subvolumes(struct layout *layout, struct error *err)
-{
-	static const char *const names[] = { "root", "log" };
-	autofree char *work = layout_path(layout, "work"), *device = NULL;
-	if (layout_is_mounted(work))
-		return 0;
-	int status = volume_find(layout->spec->work, LAYOUT_DEVICE_WAIT_MS, &device, err);
-	return status < 0 ? status : volume_make_subvolumes(device, names, array_length(names), err);
 }
 
 static int make_directories(struct layout *layout, struct error *err)
@@ -148,7 +137,7 @@ static int write_resolver(struct layout *layout, int root, struct error *err)
 
 int layout_furnish(struct layout *layout, const void *script, size_t length, struct error *err)
 {
-	int status = make_subvolumes(layout, err);
+	int status = layout_make_subvolumes(layout, LAYOUT_DEVICE_WAIT_MS, err);
 	if (status == 0)
 		status = layout_mount_volumes(layout, false, err);
 	if (status == 0)

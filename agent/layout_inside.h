@@ -14,3 +14,6 @@ bool layout_is_mounted(const char *path);
 /* As mkdir -p inside the root, whose links lead nowhere but into itself; an O_PATH descriptor of it, or
  * -errno. */
 int layout_make_in_root(int root, const char *path, mode_t mode);
+
+/* The subvolumes of each volume that is not mounted yet. (layout_volumes.c) */
+int layout_make_subvolumes(struct layout *layout, int timeout_ms, struct error *err);

@@ -6,6 +6,7 @@
 #include <sys/mount.h>
 
 #include "agent/layout_inside.h"
+#include "agent/subvolume.h"
 #include "agent/volume.h"
 #include "lib/cleanup.h"
 #include "lib/file.h"
@@ -55,7 +56,7 @@ static void list_tasks(struct layout *layout, struct device_tasks *tasks, bool w
 		snprintf(name, sizeof(name), "data-%zu", i);
 		tasks->task[tasks->count++] = (struct device_task){
 			.serial = layout->spec->data[i].volume,
-			.mounts = { { NULL, layout_path(layout, name) } },
+			.mounts = { { "data", layout_path(layout, name) } },
 			.count = 1,
 		};
 	}
@@ -110,6 +111,20 @@ static int format_device(struct device_task *task, struct error *err)
 	if (status == 0)
 		status = volume_claim(device, task->timeout_ms, err);
 	return status < 0 ? status : volume_format(device, err);
+}
+
+static int furnish_device(struct device_task *task, struct error *err)
+{
+	autofree char *device = NULL;
+	autoclose int top = -1;
+	if (layout_is_mounted(task->mounts[0].directory))
+		return 0;
+	int status = volume_find(task->serial, task->timeout_ms, &device, err);
+	if (status == 0)
+		status = subvolume_open_top(device, &top, err);
+	for (size_t i = 0; status == 0 && i < task->count; i++)
+		status = subvolume_make(top, task->mounts[i].subvolume, err);
+	return status;
 }
 
 static int claim_device(struct device_task *task, struct error *err)
@@ -172,6 +187,11 @@ static int all_devices(struct layout *layout, bool with_process,
 int layout_format(struct layout *layout, int timeout_ms, struct error *err)
 {
 	return all_devices(layout, false, format_device, timeout_ms, err);
+}
+
+int layout_make_subvolumes(struct layout *layout, int timeout_ms, struct error *err)
+{
+	return all_devices(layout, false, furnish_device, timeout_ms, err);
 }
 
 int layout_claim_volumes(struct layout *layout, bool with_process, int timeout_ms, struct error *err)

@@ -205,3 +205,22 @@ bool logdir_differs(const struct logdir_list *one, const struct logdir_list *oth
 	}
 	return false;
 }
+
+json_object *logdir_sizes(const char *directory)
+{
+	struct logdir_list list = { 0 };
+	json_object *sizes = json_object_new_array();
+	autoclose int root = logdir_open(directory);
+	if (root >= 0)
+		logdir_scan(root, NULL, &list);
+	for (size_t i = 0; i < list.count; i++) {
+		if (list.entries[i].type != LOGDIR_FILE)
+			continue;
+		json_object *pair = json_object_new_array();
+		json_object_array_add(pair, json_object_new_uint64(list.entries[i].generation));
+		json_object_array_add(pair, json_object_new_int64(list.entries[i].size));
+		json_object_array_add(sizes, pair);
+	}
+	logdir_clear(&list);
+	return sizes;
+}

@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include <json-c/json.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -43,6 +44,9 @@ int logdir_open(const char *directory);
  */
 int logdir_scan(int root, const bool *stop, struct logdir_list *list);
 void logdir_clear(struct logdir_list *list);
+
+/* [[generation, size], …] of the regular files in a directory that nobody writes to; caller puts. */
+json_object *logdir_sizes(const char *directory);
 
 /* Whether somebody who saw one list must be told the other: all but sizes and times. */
 bool logdir_differs(const struct logdir_list *one, const struct logdir_list *other);

@@ -68,6 +68,8 @@ static const struct route routes[] = {
 	{ "POST", "/v1/jobs/*/float", ROUTE_CONTROLLER, do_operation, jobs_float, false },
 	{ "POST", "/v1/jobs/*/adopt", ROUTE_PEER, do_operation, jobs_adopt, false },
 	{ "POST", "/v1/jobs/*/dump", ROUTE_CONTROLLER, do_operation, jobs_dump, false },
+	{ "POST", "/v1/jobs/*/checkpoint", ROUTE_CONTROLLER, do_operation, jobs_checkpoint, false },
+	{ "POST", "/v1/jobs/*/tidy", ROUTE_CONTROLLER, do_operation, jobs_tidy, false },
 	{ "POST", "/v1/jobs/*/stop", ROUTE_CONTROLLER, do_operation, jobs_stop, false },
 	{ "POST", "/v1/jobs/*/signal", ROUTE_CONTROLLER, do_operation, jobs_signal, false },
 	{ "POST", "/v1/jobs/*/abort", ROUTE_CONTROLLER, do_operation, jobs_abort, false },

@@ -3,12 +3,10 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/btrfs.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -124,35 +122,6 @@ int volume_mount_image(const char *device, const char *directory, struct error *
 			break;
 	}
 	return error_sys(err, errno, "cannot mount the image %s: it must be a squashfs or erofs", device);
-}
-
-/* The top of a btrfs, mounted where no path leads; -errno. */
-static int mount_top(const char *device)
-{
-	autoclose int fs = fsopen("btrfs", FSOPEN_CLOEXEC);
-	if (fs < 0 || fsconfig(fs, FSCONFIG_SET_STRING, "source", device, 0) < 0 ||
-	    fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
-		return -errno;
-	int top = fsmount(fs, FSMOUNT_CLOEXEC, MOUNT_ATTR_NOATIME | MOUNT_ATTR_NODEV);
-	return top < 0 ? -errno : top;
-}
-
-int volume_make_subvolumes(const char *device, const char *const *names, size_t count, struct error *err)
-{
-	autoclose int mounted = mount_top(device);
-	if (mounted < 0)
-		return error_sys(err, -mounted, "cannot mount the top of the volume %s", device);
-	/* What fsmount gives is an O_PATH. */
-	autoclose int top = openat(mounted, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (top < 0)
-		return error_sys(err, errno, "cannot open the top of the volume %s", device);
-	for (size_t i = 0; i < count; i++) {
-		struct btrfs_ioctl_vol_args args = { 0 };
-		snprintf(args.name, sizeof(args.name), "%s", names[i]);
-		if (ioctl(top, BTRFS_IOC_SUBVOL_CREATE, &args) < 0 && errno != EEXIST)
-			return error_sys(err, errno, "cannot make the subvolume %s of %s", names[i], device);
-	}
-	return 0;
 }
 
 int volume_sync(const char *directory, struct error *err)

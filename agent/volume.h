@@ -10,7 +10,6 @@
 #pragma once
 
 #include <stdbool.h>
-#include <stddef.h>
 
 #include "lib/error.h"
 
@@ -30,10 +29,6 @@ int volume_mount(const char *device, const char *subvolume, const char *director
 
 /* Mount a read-only squashfs or erofs image. */
 int volume_mount_image(const char *device, const char *directory, struct error *err);
-
-/* Make subvolumes below the top of a btrfs that nobody has mounted; there already is success. The top is never seen at
- * a path: an agent that is killed here leaves nothing mounted. */
-int volume_make_subvolumes(const char *device, const char *const *names, size_t count, struct error *err);
 
 /* syncfs of what is mounted there. */
 int volume_sync(const char *directory, struct error *err);

@@ -96,24 +96,28 @@ static int abort_migration(struct job *job, const char *arguments, struct error 
 static const struct verb {
 	const char *name;
 	const char *argument;  /* what it takes; NULL: nothing */
+	bool optional;         /* it may be left out */
 	const char *status;    /* in which it is taken; NULL: its function says so */
 	const char *under_way; /* while this is the status it was taken before; or NULL */
 	int (*run)(struct job *job, const char *argument, struct error *err);
 } verbs[] = {
-	{ "start", NULL, NULL, NULL, start },
-	{ "cancel", NULL, NULL, NULL, cancel },
-	{ "suspend", NULL, "Executing", "Suspending", controls_suspend },
-	{ "resume", NULL, "Suspended", "Resuming", controls_resume },
-	{ "abort", NULL, NULL, NULL, abort_migration },
-	{ "signal", "NAME", "Executing", NULL, send_signal },
+	{ "start", NULL, false, NULL, NULL, start },
+	{ "cancel", NULL, false, NULL, NULL, cancel },
+	{ "suspend", NULL, false, "Executing", "Suspending", controls_suspend },
+	{ "resume", "SNAP", true, "Suspended", "Resuming", controls_resume },
+	{ "checkpoint", NULL, false, "Executing", "Capturing", controls_checkpoint },
+	{ "abort", NULL, false, NULL, NULL, abort_migration },
+	{ "signal", "NAME", false, "Executing", NULL, send_signal },
 };
 
-/* 0: now; 1: it was taken before. */
-static int check_status(struct job *job, const struct verb *verb, struct error *err)
+/* 0: now; 1: it was taken before. Back to a snapshot goes one that has ended, too. */
+static int check_status(struct job *job, const struct verb *verb, const char *argument, struct error *err)
 {
 	struct record record;
 	job_snapshot(job, &record);
 	if (!verb->status || !strcmp(record.status, verb->status))
+		return 0;
+	if (verb->optional && *argument && job_has_ended(&record))
 		return 0;
 	if (verb->under_way && !strcmp(record.status, verb->under_way))
 		return 1;
@@ -128,11 +132,15 @@ static int refuse_command(const char *text, struct error *err)
 	for (size_t i = 0; i < array_length(verbs); i++) {
 		const char *argument = verbs[i].argument;
 		size_t used = strlen(names);
-		snprintf(names + used, sizeof(names) - used, "%s%s%s%s",
+		snprintf(names + used, sizeof(names) - used, "%s%s%s%s%s",
 			 i == 0                        ? ""
 			 : i + 1 < array_length(verbs) ? ", "
 						       : " or ",
-			 verbs[i].name, argument ? " " : "", argument ? argument : "");
+			 verbs[i].name,
+			 !argument           ? ""
+			 : verbs[i].optional ? " ["
+					     : " ",
+			 argument ? argument : "", verbs[i].optional ? "]" : "");
 	}
 	return error_set(err, EINVAL, "%.40s is not a command: write %s", text, names);
 }
@@ -150,7 +158,7 @@ int controls_job(struct floatfs *fs, const struct node *node, const struct calle
 			continue;
 		if (*arguments && !verbs[i].argument)
 			return error_set(err, EINVAL, "%s takes no argument", verbs[i].name);
-		int status = check_status(job, &verbs[i], err);
+		int status = check_status(job, &verbs[i], arguments, err);
 		return status == 0 ? verbs[i].run(job, arguments, err) : status < 0 ? status : 0;
 	}
 	return refuse_command(text, err);

@@ -16,6 +16,7 @@ const char *controls_argument(const char *text, const char *verb);
 
 /* Verbs of ctl, which sees to the job's status. (controls_suspend.c) */
 int controls_suspend(struct job *job, const char *argument, struct error *err);
+int controls_checkpoint(struct job *job, const char *argument, struct error *err);
 int controls_resume(struct job *job, const char *argument, struct error *err);
 
 /* -ENOMEM when the type has no room for what the job holds, in bytes. (controls_migrate.c) */

@@ -1,11 +1,13 @@
-/* suspend and resume: what the writes check before the operations begin. */
+/* suspend, checkpoint and resume: what the writes check before the operations begin. */
 #include <errno.h>
 #include <string.h>
 
 #include "fs/controls.h"
+#include "fs/files.h"
 #include "fs/op.h"
 #include "fs/op_host.h"
 #include "fs/settings.h"
+#include "fs/snapshots.h"
 #include "fs/spec.h"
 #include "fs/submit.h"
 #include "lib/cleanup.h"
@@ -55,13 +57,63 @@ static int choose_type(struct job *job, const struct cloud_type **type, struct e
 	return status < 0 ? error_prefix(err, "instance: ") : 0;
 }
 
-static int resume(struct job *job, struct error *err)
+int controls_checkpoint(struct job *job, const char *argument, struct error *err)
+{
+	struct record record;
+	struct record_op op = { 0 };
+	int64_t kept;
+	(void)argument;
+	int status = submit_read_kept(job, &kept, err);
+	if (status < 0)
+		return status;
+	job_lock(job);
+	op.snapshot = ++job->record.last_snapshot;
+	record = job->record;
+	job_unlock(job);
+	if (record.snapshot_count == RECORD_SNAPSHOTS)
+		return error_set(err, EDQUOT, "job %s has %d snapshots already: let policy keep fewer",
+				 record.id, RECORD_SNAPSHOTS);
+	const struct cloud_type *type = cloud_find_type(job->fs->ops, job->fs->cloud, record.instance);
+	if (!type)
+		return error_set(err, EINVAL, "there is no instance type %s any more", record.instance);
+	op_host_plan(&op, type, CLOUD_SPOT);
+	return begin(job, &op_checkpoint, &op, "Executing", "Capturing", err);
+}
+
+/* A job that has ended goes on: what reads its files is sent away, and its volumes are free. */
+static int begin_to_go_back(struct job *job, struct record_op *op, struct error *err)
+{
+	struct record before;
+	int status = files_shut(job, err);
+	job_lock(job);
+	before = job->record;
+	job->record.cancel = 0;
+	job_unlock(job);
+	record_set(op->ended, before.status);
+	if (status == 0)
+		status = begin(job, &op_resume, op, before.status, "Resuming", err);
+	if (status < 0) {
+		job_lock(job);
+		job->record.cancel = before.cancel;
+		job->files.shut = false;
+		job_unlock(job);
+	}
+	return status;
+}
+
+static int resume(struct job *job, const char *snap, struct error *err)
 {
 	struct record record;
 	struct record_op op = { 0 };
 	const struct cloud_type *type;
 	enum cloud_market market;
 	job_snapshot(job, &record);
+	op.snapshot = snapshots_parse(snap);
+	const struct record_snapshot *snapshot = snapshots_find(&record, op.snapshot);
+	if (*snap && !snapshot)
+		return error_set(err, ENOENT,
+				 "there is no snapshot %.20s of job %s: see the directory snapshots", snap,
+				 record.id);
 	int status = choose_type(job, &type, err);
 	if (status == 0)
 		status = submit_read_market(job, &market, err);
@@ -70,16 +122,16 @@ static int resume(struct job *job, struct error *err)
 	if (status < 0)
 		return status;
 	op_host_plan(&op, type, market);
-	record_set(op.process_volume, record.process_volume);
-	return begin(job, &op_resume, &op, "Suspended", "Resuming", err);
+	record_set(op.process_volume, snapshot ? snapshot->volume : record.process_volume);
+	return job_has_ended(&record) ? begin_to_go_back(job, &op, err)
+				      : begin(job, &op_resume, &op, "Suspended", "Resuming", err);
 }
 
 int controls_resume(struct job *job, const char *argument, struct error *err)
 {
-	(void)argument;
 	/* What is checked is what it is resumed on. */
 	pthread_mutex_lock(&job->settings_lock);
-	int status = resume(job, err);
+	int status = resume(job, argument, err);
 	pthread_mutex_unlock(&job->settings_lock);
 	return status;
 }

@@ -19,8 +19,10 @@ struct faults {
 static const struct {
 	const char *operation, *step;
 } agent_steps[] = {
-	{ "migrate", "dump" },    { "migrate", "release" }, { "migrate", "restore" }, { "suspend", "dump" },
-	{ "suspend", "release" }, { "resume", "mount" },    { "resume", "restore" },  { "undo", "restore" },
+	{ "migrate", "dump" },        { "migrate", "release" },    { "migrate", "restore" },
+	{ "suspend", "dump" },        { "suspend", "release" },    { "resume", "back" },
+	{ "resume", "mount" },        { "resume", "restore" },     { "checkpoint", "dump" },
+	{ "checkpoint", "snapshot" }, { "checkpoint", "restore" }, { "undo", "restore" },
 };
 
 static bool is_named(const char *name, const char *operation, const char *step)

@@ -34,17 +34,28 @@ bool job_is_draft(const struct record *record)
 	return !strcmp(record->status, "Draft");
 }
 
-const char *job_ended_status(const struct record *record)
+const char *job_status_of_end(const char *status)
 {
 	for (size_t i = 0; i < array_length(ended_states); i++)
-		if (!strcmp(record->status, ended_states[i]))
+		if (!strcmp(status, ended_states[i]))
 			return ended_states[i];
 	return NULL;
+}
+
+const char *job_ended_status(const struct record *record)
+{
+	return job_status_of_end(record->status);
 }
 
 bool job_has_ended(const struct record *record)
 {
 	return job_ended_status(record) != NULL;
+}
+
+bool job_may_be_resumed(const struct record *record)
+{
+	return strcmp(record->status, "Suspended") == 0 ||
+	       (job_has_ended(record) && record->snapshot_count > 0);
 }
 
 void job_lock(struct job *job)
@@ -256,6 +267,8 @@ static void remove_forgotten(struct floatfs *fs, const char *directory, const st
 	gone &= destroy_volume(fs, record, record->process_volume);
 	for (int64_t i = 0; i < record->volume_count; i++)
 		gone &= destroy_volume(fs, record, record->volumes[i].id);
+	for (int64_t i = 0; i < record->snapshot_count; i++)
+		gone &= destroy_volume(fs, record, record->snapshots[i].volume);
 	int status = gone ? file_remove_tree(directory) : 0;
 	if (status < 0)
 		log_error("%s cannot be removed: %s", directory, strerror(-status));

@@ -46,7 +46,10 @@ void job_changed(struct job *job, enum change change);
 
 bool job_is_draft(const struct record *record);
 bool job_has_ended(const struct record *record);
+/* It is suspended, or has ended with a snapshot. */
+bool job_may_be_resumed(const struct record *record);
 /* The status of a job that has ended, as a word that stays; NULL of another. */
+const char *job_status_of_end(const char *status);
 const char *job_ended_status(const struct record *record);
 
 /* USD so far, in millionths: hosts given back and the one it has. */

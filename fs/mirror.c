@@ -16,6 +16,9 @@
 
 enum { NAMES_MAX = 100000 };
 
+/* Generations from here on are ours: what was cut off. No volume gets to such an inode number. */
+#define LOST_FIRST 0xf0000000ULL
+
 struct names {
 	struct mirror_entry *entries; /* by path */
 	struct mirror_entry **by_generation;
@@ -26,6 +29,7 @@ struct mirror {
 	char *directory;
 	pthread_mutex_t lock; /* guards what follows */
 	struct names names;
+	json_object *lost; /* array of names as agents tell them: of what was cut off */
 	/* The generation that was appended to last, kept open: most data comes in runs of one file. */
 	uint64_t open_generation;
 	int open_fd;
@@ -188,6 +192,7 @@ int mirror_open(const char *directory, struct mirror **out, struct error *err)
 	if (!mirror)
 		return error_set(err, ENOMEM, "out of memory");
 	mirror->directory = strdup(directory);
+	mirror->lost = json_object_new_array();
 	mirror->open_fd = -1;
 	pthread_mutex_init(&mirror->lock, NULL);
 	autofree char *index = format_string("%s/index.json", directory);
@@ -200,6 +205,11 @@ int mirror_open(const char *directory, struct mirror **out, struct error *err)
 	json_object *names = status == 0 ? json_get_array(object, "names") : NULL;
 	if (status == 0 && !names)
 		status = error_set(err, EBADMSG, "%s holds no names", index);
+	json_object *lost = status == 0 ? json_get_array(object, "lost") : NULL;
+	if (lost) {
+		json_object_put(mirror->lost);
+		mirror->lost = json_object_get(lost);
+	}
 	if (status == 0 && parse_names(names, &mirror->names) < 0)
 		status = error_set(err, ENOMEM, "out of memory");
 	if (status < 0) {
@@ -217,20 +227,42 @@ void mirror_close(struct mirror *mirror)
 	close_content_locked(mirror);
 	pthread_mutex_destroy(&mirror->lock);
 	names_clear(&mirror->names);
+	json_object_put(mirror->lost);
 	free(mirror->directory);
 	free(mirror);
+}
+
+static bool is_lost(int64_t generation)
+{
+	return (uint64_t)generation >= LOST_FIRST;
+}
+
+/* What an agent names, and what is ours. */
+static json_object *add_lost(struct mirror *mirror, json_object *array)
+{
+	json_object *all = json_object_new_array();
+	for (size_t i = 0; i < json_object_array_length(array); i++) {
+		json_object *name = json_object_array_get_idx(array, i);
+		if (!is_lost(json_get_int(name, "generation", 0)))
+			json_object_array_add(all, json_object_get(name));
+	}
+	for (size_t i = 0; i < json_object_array_length(mirror->lost); i++)
+		json_object_array_add(all, json_object_get(json_object_array_get_idx(mirror->lost, i)));
+	return all;
 }
 
 int mirror_set_names(struct mirror *mirror, json_object *array, struct error *err)
 {
 	struct names fresh, old;
-	int status = parse_names(array, &fresh);
+	autojson json_object *all = add_lost(mirror, array);
+	int status = parse_names(all, &fresh);
 	if (status == 0)
 		status = file_make_directories(mirror->directory, 0700);
 	if (status == 0) {
 		autojson json_object *index = json_object_new_object();
 		autofree char *path = format_string("%s/index.json", mirror->directory);
-		json_object_object_add(index, "names", json_object_get(array));
+		json_object_object_add(index, "names", json_object_get(all));
+		json_object_object_add(index, "lost", json_object_get(mirror->lost));
 		status = json_write_file(path, index, 0600);
 	}
 	if (status < 0) {
@@ -338,7 +370,7 @@ json_object *mirror_have(struct mirror *mirror)
 	pthread_mutex_lock(&mirror->lock);
 	for (size_t i = 0; i < mirror->names.count; i++) {
 		struct mirror_entry *entry = &mirror->names.entries[i];
-		if (entry->type != MIRROR_FILE)
+		if (entry->type != MIRROR_FILE || is_lost((int64_t)entry->generation))
 			continue;
 		fill_size(mirror, entry);
 		json_object *pair = json_object_new_array();
@@ -399,4 +431,106 @@ int mirror_open_content(struct mirror *mirror, uint64_t generation)
 	autofree char *path = content_path(mirror, generation);
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	return fd < 0 ? -errno : fd;
+}
+
+/* ---- what is cut off ---- */
+
+static json_object *describe(const struct mirror_entry *entry)
+{
+	json_object *name = json_object_new_object();
+	json_set_string(name, "path", entry->path);
+	json_set_int(name, "generation", (int64_t)entry->generation);
+	json_set_string(name, "type", type_names[entry->type]);
+	json_set_int(name, "mode", entry->mode);
+	json_set_int(name, "mtime_ns", entry->mtime_ns);
+	if (entry->type == MIRROR_LINK)
+		json_set_string(name, "target", entry->target);
+	return name;
+}
+
+/* -1: it was not there then. */
+static int64_t size_then(json_object *logs, uint64_t generation)
+{
+	for (size_t i = 0; i < json_object_array_length(logs); i++) {
+		json_object *pair = json_object_array_get_idx(logs, i);
+		if (!json_object_is_type(pair, json_type_array) || json_object_array_length(pair) != 2)
+			continue;
+		if (json_object_get_uint64(json_object_array_get_idx(pair, 0)) == generation)
+			return json_object_get_int64(json_object_array_get_idx(pair, 1));
+	}
+	return -1;
+}
+
+static int copy_rest(struct mirror *mirror, const struct mirror_entry *from, int64_t offset,
+		     const struct mirror_entry *to)
+{
+	autofree char *source = content_path(mirror, from->generation),
+		      *target = content_path(mirror, to->generation);
+	autoclose int in = open(source, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+	autoclose int out = open(target, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (in < 0 || out < 0)
+		return -errno;
+	off64_t at = offset;
+	ssize_t done;
+	while ((done = copy_file_range(in, &at, out, NULL, 1 << 30, 0)) > 0)
+		;
+	/* What is kept must be there before it is cut off. */
+	return done < 0 || fsync(out) < 0 || ftruncate(in, offset) < 0 ? -errno : 0;
+}
+
+/* A name that nothing has. */
+static int name_lost(struct mirror *mirror, const struct mirror_entry *entry, struct mirror_entry *lost)
+{
+	*lost = *entry;
+	lost->generation = LOST_FIRST + json_object_array_length(mirror->lost);
+	for (int i = 1;; i++) {
+		int length = snprintf(lost->path, sizeof(lost->path), "%s.lost-%d", entry->path, i);
+		if (length < 0 || (size_t)length >= sizeof(lost->path))
+			return -ENAMETOOLONG;
+		if (!find_path(&mirror->names, lost->path))
+			return 0;
+	}
+}
+
+int mirror_cut(struct mirror *mirror, json_object *logs,
+	       void (*tell)(void *context, const char *path, int64_t size, const char *kept), void *context,
+	       struct error *err)
+{
+	autojson json_object *names = json_object_new_array(), *cuts = json_object_new_array();
+	int status = 0;
+	if (!logs)
+		return error_set(err, EBADMSG, "nobody knows how long the log files were");
+	pthread_mutex_lock(&mirror->lock);
+	close_content_locked(mirror);
+	for (size_t i = 0; i < mirror->names.count && status == 0; i++) {
+		struct mirror_entry *entry = mirror->names.by_generation[i], lost;
+		if (is_lost((int64_t)entry->generation))
+			continue;
+		int64_t then = size_then(logs, entry->generation);
+		if (entry->type != MIRROR_FILE || then >= 0)
+			json_object_array_add(names, describe(entry));
+		fill_size(mirror, entry);
+		/* Another name of the file before it: that was cut. */
+		if (entry->type != MIRROR_FILE || entry->size <= (then < 0 ? 0 : then))
+			continue;
+		status = name_lost(mirror, entry, &lost);
+		if (status == 0)
+			status = copy_rest(mirror, entry, then < 0 ? 0 : then, &lost);
+		if (status < 0)
+			break;
+		json_object_array_add(mirror->lost, describe(&lost));
+		json_object *cut = describe(entry);
+		json_set_int(cut, "size", then < 0 ? 0 : then);
+		json_set_string(cut, "kept", lost.path);
+		json_object_array_add(cuts, cut);
+	}
+	pthread_mutex_unlock(&mirror->lock);
+	for (size_t i = 0; i < json_object_array_length(cuts); i++) {
+		json_object *cut = json_object_array_get_idx(cuts, i);
+		tell(context, json_get_string(cut, "path", ""), json_get_int(cut, "size", 0),
+		     json_get_string(cut, "kept", ""));
+	}
+	if (status < 0)
+		return error_sys(err, -status, "what is cut off cannot be kept in %s", mirror->directory);
+	return mirror_set_names(mirror, names, err);
 }

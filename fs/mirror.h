@@ -39,6 +39,14 @@ int mirror_append(struct mirror *mirror, uint64_t generation, int64_t offset, co
 		  struct error *err);
 int mirror_truncate(struct mirror *mirror, uint64_t generation, int64_t size, struct error *err);
 
+/*
+ * The job was taken back to an instant: logs, [[generation, size], …], says how long each file was then. Each is cut
+ * back to that; what followed is kept as a file of its own, PATH.lost-N, and told of. For when no stream is taken.
+ */
+int mirror_cut(struct mirror *mirror, json_object *logs,
+	       void (*tell)(void *context, const char *path, int64_t size, const char *kept), void *context,
+	       struct error *err);
+
 /* [[generation, size], …] for the stream's `have`; caller puts. */
 json_object *mirror_have(struct mirror *mirror);
 

@@ -11,7 +11,7 @@
 
 enum { RETRY_FIRST_MS = 200, RETRY_LAST_MS = 10000 };
 
-const struct op_table *const op_tables[] = { &op_start,  &op_migrate, &op_suspend, &op_resume,
+const struct op_table *const op_tables[] = { &op_start,  &op_migrate, &op_suspend, &op_resume, &op_checkpoint,
 					     &op_cancel, &op_end,     &op_files,   NULL };
 
 static const struct op_table *find_table(const char *name)
@@ -182,7 +182,8 @@ int op_begin(struct job *job, const struct op_table *table, const struct record_
 	     struct error *err)
 {
 	job_lock(job);
-	if (job->operating || job->forgotten || job_has_ended(&job->record) != table->aside) {
+	if (job->operating || job->forgotten ||
+	    (job_has_ended(&job->record) != table->aside && !table->revives)) {
 		job_unlock(job);
 		return error_set(err, EBUSY, "job %s: another operation is under way", job->record.id);
 	}

@@ -35,6 +35,8 @@ struct op_table {
 	/* It stands beside the job's life: it works on a job that has ended, whose status it leaves alone, and it
 	 * does not outlive the daemon: when that stops, or is started again after it was killed, it is undone. */
 	bool aside;
+	/* It may begin with a job that has ended, which goes on. */
+	bool revives;
 	/* An abort (record.op.abort) that comes in before a step is taken undoes it. */
 	bool abortable;
 	/* After all steps, or after everything was undone for the reason in record.op.reason; without
@@ -49,13 +51,14 @@ extern const struct op_table *const op_tables[];
 /* The reason of what was undone because of an abort. */
 #define OP_ABORTED "aborted"
 
-extern const struct op_table op_start;   /* op_start.c */
-extern const struct op_table op_migrate; /* op_migrate.c */
-extern const struct op_table op_suspend; /* op_suspend.c */
-extern const struct op_table op_resume;  /* op_resume.c */
-extern const struct op_table op_cancel;  /* op_end.c */
-extern const struct op_table op_end;     /* op_end.c */
-extern const struct op_table op_files;   /* op_files.c */
+extern const struct op_table op_start;      /* op_start.c */
+extern const struct op_table op_migrate;    /* op_migrate.c */
+extern const struct op_table op_suspend;    /* op_suspend.c */
+extern const struct op_table op_resume;     /* op_resume.c */
+extern const struct op_table op_checkpoint; /* op_checkpoint.c */
+extern const struct op_table op_cancel;     /* op_end.c */
+extern const struct op_table op_end;        /* op_end.c */
+extern const struct op_table op_files;      /* op_files.c */
 
 /*
  * Begin an operation: record.op's parameters in `op`, the status that shows while it runs (NULL: as it is). Returns once it is

@@ -6,6 +6,7 @@
 #include "fs/events.h"
 #include "fs/follow.h"
 #include "fs/op_host.h"
+#include "fs/settings.h"
 #include "lib/cleanup.h"
 #include "lib/clock.h"
 #include "lib/json.h"
@@ -117,6 +118,10 @@ static const char *finish_end(struct job *job)
 	else if (record.exit_code)
 		snprintf(reason, sizeof(reason), "exit code %lld%s", (long long)record.exit_code,
 			 record.exit_note);
+	/* What it will be resumed on, unless another is written. */
+	struct error err = { 0 };
+	if (record.snapshot_count > 0 && settings_write_value(job, "instance", record.instance, &err) < 0)
+		log_error("job %s: %s", record.id, err.text);
 	events_write(job, "Job ended: %s%s%s", status, reason[0] ? ", " : "", reason);
 	job_lock(job);
 	record_set(job->record.reason, reason);

@@ -94,7 +94,7 @@ int op_grant(struct job *job, struct error *err)
 {
 	int status = 0;
 	job_lock(job);
-	if (job->record.exit_known)
+	if (job->record.exit_known && !job->record.op.ended[0])
 		status = error_set(err, ESRCH, "the job has ended");
 	else if (!job->record.op.granted)
 		job->record.op.granted = ++job->record.epoch;

@@ -1,11 +1,14 @@
 /* resume: a suspended job goes on, on a new host. */
 #include <errno.h>
+#include <string.h>
 
 #include "fs/events.h"
 #include "fs/follow.h"
 #include "fs/op_frozen.h"
 #include "fs/op_host.h"
+#include "fs/snapshots.h"
 #include "lib/cleanup.h"
+#include "lib/file.h"
 #include "lib/json.h"
 
 /* A move that failed on both sides left the job on a host that could not take it up. */
@@ -19,6 +22,10 @@ static int leave_host(struct job *job, struct error *err)
 
 static int plan(struct job *job, struct error *err)
 {
+	struct record record;
+	job_snapshot(job, &record);
+	if (record.op.snapshot)
+		events_write(job, "Ready to go back to snapshot %lld", (long long)record.op.snapshot);
 	return op_host_announce(job, "resume", err);
 }
 
@@ -46,17 +53,49 @@ static void undo_prepare(struct job *job)
 	op_host_detach(job);
 }
 
+/* Its volumes are about to become what they were then: whoever goes on from here must know. */
+static int note_going_back(struct job *job, struct error *err)
+{
+	job_lock(job);
+	if (job->record.op.snapshot)
+		job->record.going_back = job->record.op.snapshot;
+	job_unlock(job);
+	return job_save(job, err);
+}
+
+/* What `adopt` is to make of the volumes. */
+static void describe_volumes(const struct record *record, json_object *body)
+{
+	if (record->op.snapshot) {
+		autofree char *name = format_string("%lld", (long long)record->op.snapshot);
+		json_set_string(body, "snapshot", name);
+	} else if (record->going_back) {
+		json_set_bool(body, "undo_snapshot", true);
+	}
+	json_object_object_add(body, "keep", snapshots_names(record, 0));
+}
+
 /* Asked again it waits for what is at work there, and a job that is there is success. */
 static int adopt(struct job *job, struct error *err)
 {
 	struct record record;
+	int status = note_going_back(job, err);
+	if (status < 0)
+		return status;
 	job_snapshot(job, &record);
 	autojson json_object *body = json_object_new_object(), *answer = NULL;
 	json_set_string(body, "process", record.op.process_volume);
+	describe_volumes(&record, body);
 	json_object_object_add(body, "faults", faults_take_agents(job->fs->faults, op_resume.name));
 	events_write(job, "Got 1 containers on host %s", record.op.host);
 	events_write(job, "Ready to recover &{%s false true} on host %s", record.container, record.op.host);
-	int status = op_call_patiently(job, record.op.host, record.op.address, "adopt", body, &answer, err);
+	status = op_call_patiently(job, record.op.host, record.op.address, "adopt", body, &answer, err);
+	/* The agent says so: then it has put the volumes right again. */
+	bool undone = status < 0 && !strcmp(json_get_string(answer, "job", ""), "dumped");
+	job_lock(job);
+	if (undone)
+		job->record.going_back = 0;
+	job_unlock(job);
 	if (status < 0)
 		return status;
 	job_lock(job);
@@ -73,13 +112,32 @@ static bool adopt_done(struct job *job)
 	return op_runs_there(state);
 }
 
-/* The new host is the job's; its image is nobody's any more. */
+/* It had ended, or what it did since is not so any more. */
+static void revive_locked(struct record *record)
+{
+	record->exit_known = record->exit_code = record->exit_signal = record->lost = record->end_ns = 0;
+	record->exit_note[0] = record->reason[0] = '\0';
+}
+
+/*
+ * The new host is the job's; its image is nobody's any more. A snapshot's stays, and the one that it was suspended with
+ * is of another time.
+ */
 static int commit(struct job *job, struct error *err)
 {
+	struct record before;
 	(void)err;
+	job_snapshot(job, &before);
+	if (before.op.snapshot && !before.op.committed)
+		snapshots_cut_logs(job, before.op.snapshot);
 	job_lock(job);
 	struct record *record = &job->record;
 	if (!record->op.committed) {
+		if (record->op.snapshot) {
+			revive_locked(record);
+			record_set(record->op.process_volume, before.process_volume);
+		}
+		record->going_back = 0;
 		record_set(record->host, record->op.host);
 		record_set(record->address, record->op.address);
 		record_set(record->instance, record->op.type);
@@ -101,15 +159,25 @@ static int report(struct job *job, struct error *err)
 	(void)err;
 	job_snapshot(job, &record);
 	follow_restart(job);
-	events_write_at(job, record.op.thaw_ns, "Resumed on new VM: %s", record.host);
+	job_lock(job);
+	job->files.shut = false;
+	job_unlock(job);
+	if (record.op.snapshot)
+		events_write_at(job, record.op.thaw_ns, "Resumed on new VM: %s, as it was at snapshot %lld",
+				record.host, (long long)record.op.snapshot);
+	else
+		events_write_at(job, record.op.thaw_ns, "Resumed on new VM: %s", record.host);
 	return 0;
 }
 
 static int drop(struct job *job, struct error *err)
 {
-	(void)err;
-	op_process_volume_drop(job);
-	return 0;
+	struct record record;
+	job_snapshot(job, &record);
+	const struct record_snapshot *snapshot = snapshots_find(&record, record.op.snapshot);
+	if (!snapshot || record.op.process_volume[0])
+		op_process_volume_drop(job);
+	return snapshot ? job->fs->ops->volume_detach(job->fs->cloud, snapshot->volume, record.host, err) : 0;
 }
 
 static const char *finish(struct job *job)
@@ -123,12 +191,14 @@ static const char *fail(struct job *job)
 {
 	struct record record;
 	job_snapshot(job, &record);
-	events_write(job, "Resume on instance type %s failed: %s; the job is suspended as before",
-		     record.op.type, record.op.reason);
+	events_write(job, "Resume on instance type %s failed: %s; the job %s as before", record.op.type,
+		     record.op.reason, record.op.ended[0] ? "has ended" : "is suspended");
 	job_lock(job);
 	record_set(job->record.reason, record.op.reason);
+	if (record.op.ended[0])
+		job->files.shut = false;
 	job_unlock(job);
-	return op_suspended(job);
+	return record.op.ended[0] ? job_status_of_end(record.op.ended) : op_suspended(job);
 }
 
 static const struct op_step steps[] = {
@@ -148,6 +218,7 @@ const struct op_table op_resume = {
 	.steps = steps,
 	.count = array_length(steps),
 	.cancellable = true,
+	.revives = true,
 	.finish = finish,
 	.fail = fail,
 };

@@ -63,6 +63,8 @@ static const struct field record_fields[] = {
 	FIELD_NUMBER(record, memory_bytes),
 	FIELD_NUMBER(record, cost_microusd),
 	FIELD_TEXT(record, reason),
+	FIELD_NUMBER(record, last_snapshot),
+	FIELD_NUMBER(record, going_back),
 };
 
 static const struct field op_fields[] = {
@@ -90,12 +92,21 @@ static const struct field op_fields[] = {
 	FIELD_NUMBER(record_op, closed),
 	FIELD_NUMBER(record_op, waited_ns),
 	FIELD_TEXT(record_op, waited_for),
+	FIELD_NUMBER(record_op, snapshot),
+	FIELD_TEXT(record_op, ended),
+	FIELD_NUMBER(record_op, bytes),
 };
 
 static const struct field volume_fields[] = {
 	FIELD_TEXT(record_volume, id),
 	FIELD_TEXT(record_volume, mount),
 	FIELD_NUMBER(record_volume, size_gb),
+};
+
+static const struct field snapshot_fields[] = {
+	FIELD_NUMBER(record_snapshot, number), FIELD_NUMBER(record_snapshot, taken_ns),
+	FIELD_NUMBER(record_snapshot, bytes),  FIELD_TEXT(record_snapshot, host),
+	FIELD_TEXT(record_snapshot, instance), FIELD_TEXT(record_snapshot, volume),
 };
 
 void record_set_text(char *member, size_t size, const char *text)
@@ -135,6 +146,11 @@ int record_save(const char *path, const struct record *record, struct error *err
 		json_object_array_add(
 		    volumes, write_fields(volume_fields, array_length(volume_fields), &record->volumes[i]));
 	json_object_object_add(object, "volumes", volumes);
+	json_object *snapshots = json_object_new_array();
+	for (int64_t i = 0; i < record->snapshot_count; i++)
+		json_object_array_add(snapshots, write_fields(snapshot_fields, array_length(snapshot_fields),
+							      &record->snapshots[i]));
+	json_object_object_add(object, "snapshots", snapshots);
 	json_object_object_add(object, "op", write_fields(op_fields, array_length(op_fields), &record->op));
 	int status = json_write_file(path, object, 0600);
 	return status < 0 ? error_sys(err, -status, "cannot write the record %s", path) : 0;
@@ -162,6 +178,11 @@ int record_load(const char *path, struct record *record, struct error *err)
 	for (size_t i = 0; i < count && i < RECORD_VOLUMES; i++, record->volume_count++)
 		read_fields(volume_fields, array_length(volume_fields), json_object_array_get_idx(volumes, i),
 			    &record->volumes[i]);
+	json_object *snapshots = json_get_array(object, "snapshots");
+	count = snapshots ? json_object_array_length(snapshots) : 0;
+	for (size_t i = 0; i < count && i < RECORD_SNAPSHOTS; i++, record->snapshot_count++)
+		read_fields(snapshot_fields, array_length(snapshot_fields),
+			    json_object_array_get_idx(snapshots, i), &record->snapshots[i]);
 	json_object *op = json_get_object(object, "op");
 	if (op)
 		read_fields(op_fields, array_length(op_fields), op, &record->op);

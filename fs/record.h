@@ -10,12 +10,22 @@
 
 #include "lib/error.h"
 
-enum { RECORD_VERSION = 1, RECORD_VOLUMES = 16, JOB_ID_SIZE = 65 };
+enum { RECORD_VERSION = 1, RECORD_VOLUMES = 16, RECORD_SNAPSHOTS = 32, JOB_ID_SIZE = 65 };
 
 struct record_volume {
 	char id[64];     /* the provider's id: the serial in the guest; "" until it is made */
 	char mount[256]; /* where in the job */
 	int64_t size_gb;
+};
+
+/* What lies on the job's own volumes has its number for a name (agent/snapshots.h). */
+struct record_snapshot {
+	int64_t number; /* from 1, never given twice */
+	int64_t taken_ns;
+	int64_t bytes; /* of the process image */
+	char host[64];
+	char instance[32];
+	char volume[64]; /* that holds the process image */
 };
 
 /* The operation under way; name "" when there is none. */
@@ -36,6 +46,9 @@ struct record_op {
 	int64_t granted;   /* the epoch of the frozen section; 0: none yet */
 	int64_t committed; /* the new host is the job's: `host` is the old one */
 	int64_t abort;     /* a user wants it taken back */
+	int64_t snapshot;  /* the number of the one to be taken, or to go back to; 0: none */
+	char ended[24];    /* how it had ended that is to go on */
+	int64_t bytes;     /* of the process image */
 	int64_t suspended; /* neither host could take it: the process volume is kept */
 	int64_t freeze_ns, dumped_ns, thaw_ns;
 	int64_t closed;    /* connections to the outside that the frozen section cost the job */
@@ -69,6 +82,11 @@ struct record {
 	char process_volume[64];
 	struct record_volume volumes[RECORD_VOLUMES];
 	int64_t volume_count;
+	struct record_snapshot snapshots[RECORD_SNAPSHOTS]; /* by number */
+	int64_t snapshot_count;
+	int64_t last_snapshot; /* the last number that was given */
+	/* A resume from a snapshot was cut off: the volumes may be as they were then, with what the job had kept aside. */
+	int64_t going_back;
 	int64_t epoch;
 	int64_t submit_ns, start_ns, end_ns;
 	int64_t exit_known, exit_code, exit_signal;

@@ -17,7 +17,7 @@ const char *const settings_names[] = { "name", "image",   "instance", "script", 
 
 bool settings_may_be_written(const struct tree_entry *entry, const struct record *record)
 {
-	if (entry->kind == TREE_INSTANCE && !strcmp(record->status, "Suspended"))
+	if (entry->kind == TREE_INSTANCE && job_may_be_resumed(record))
 		return true;
 	return job_is_draft(record) || (entry->live && !job_has_ended(record));
 }

@@ -1,7 +1,7 @@
 /*
  * A draft's settings: ordinary small text files, kept as files in STATE/jobs/SERIAL/settings/. FUSE reads and
  * writes them as such; `start` reads them through the functions here. After start they no longer change, but for those
- * that are live, and `instance` of a suspended job.
+ * that are live, and `instance` of a job that can be resumed.
  */
 #pragma once
 

@@ -10,6 +10,7 @@
 #include "fs/op_host.h"
 #include "fs/secrets.h"
 #include "fs/settings.h"
+#include "fs/snapshots.h"
 #include "fs/spec.h"
 #include "fs/users.h"
 #include "lib/cleanup.h"
@@ -27,6 +28,7 @@ struct submission {
 	struct record record;
 	const struct cloud_type *type;
 	enum cloud_market market;
+	int64_t kept; /* snapshots */
 };
 
 static int check_script(struct submission *submission, struct error *err)
@@ -164,6 +166,16 @@ static int check_vm_policy(struct submission *submission, const char *value, str
 	return spec_parse_vm_policy(value, &submission->market, err);
 }
 
+static int check_snapshots(struct submission *submission, const char *value, struct error *err)
+{
+	int64_t kept = snapshots_parse(value);
+	if (kept < 1 || kept >= RECORD_SNAPSHOTS)
+		return error_set(err, EINVAL, "policy snapshots %.20s: write how many are kept, 1 to %d",
+				 value, RECORD_SNAPSHOTS - 1);
+	submission->kept = kept;
+	return 0;
+}
+
 static const struct {
 	const char *name;
 	bool live; /* what it says while the job runs counts too */
@@ -171,6 +183,7 @@ static const struct {
 } policies[] = {
 	{ "vmPolicy", true, check_vm_policy },
 	{ "user", false, allow_root },
+	{ "snapshots", true, check_snapshots },
 };
 
 static int check_one_policy(struct submission *submission, char *line, bool live, struct error *err)
@@ -179,7 +192,7 @@ static int check_one_policy(struct submission *submission, char *line, bool live
 	for (size_t i = 0; i < array_length(policies); i++)
 		if (!strcmp(policies[i].name, line))
 			return live && !policies[i].live ? 0 : policies[i].check(submission, value, err);
-	return error_set(err, EINVAL, "policy %.40s: only vmPolicy and user are known", line);
+	return error_set(err, EINVAL, "policy %.40s: only vmPolicy, snapshots and user are known", line);
 }
 
 static int read_policy(struct submission *submission, bool live, struct error *err)
@@ -187,6 +200,7 @@ static int read_policy(struct submission *submission, bool live, struct error *e
 	autolines char **lines = NULL;
 	size_t count;
 	submission->market = CLOUD_SPOT;
+	submission->kept = SNAPSHOTS_KEPT;
 	int status = settings_read_lines(submission->job, "policy", &lines, &count, err);
 	for (size_t i = 0; status == 0 && i < count; i++)
 		status = check_one_policy(submission, lines[i], live, err);
@@ -204,6 +218,14 @@ int submit_read_market(struct job *job, enum cloud_market *market, struct error 
 	struct submission submission = { .job = job };
 	int status = read_policy(&submission, true, err);
 	*market = submission.market;
+	return status;
+}
+
+int submit_read_kept(struct job *job, int64_t *kept, struct error *err)
+{
+	struct submission submission = { .job = job };
+	int status = read_policy(&submission, true, err);
+	*kept = submission.kept;
 	return status;
 }
 

@@ -8,3 +8,5 @@ int submit_job(struct job *job, struct error *err);
 
 /* Which market the job's policy asks for now: it may be written while the job lives. -EINVAL with a sentence. */
 int submit_read_market(struct job *job, enum cloud_market *market, struct error *err);
+/* The same: how many snapshots are kept. */
+int submit_read_kept(struct job *job, int64_t *kept, struct error *err);

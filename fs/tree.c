@@ -14,6 +14,11 @@
 		.kind = kind_, .parent = TREE_HOST, .name = name_, .mode = 0444, .how = HOW_VALUE,           \
 		.show = show_, .help = help_                                                                 \
 	}
+#define SNAPSHOT_VALUE(kind_, name_, show_, help_)                                                           \
+	{                                                                                                    \
+		.kind = (kind_), .parent = TREE_SNAPSHOT, .name = (name_), .mode = 0400, .how = HOW_VALUE,   \
+		.show = (show_), .help = (help_)                                                             \
+	}
 #define IMAGE_VALUE(kind_, name_, show_, help_)                                                              \
 	{                                                                                                    \
 		.kind = kind_, .parent = TREE_IMAGE_DIRECTORY, .name = name_, .mode = 0444,                  \
@@ -73,7 +78,7 @@ static const struct tree_entry table[] = {
 	  .mode = 0600,
 	  .how = HOW_SETTING,
 	  .live = true,
-	  .help = "policies, one a line: vmPolicy [onDemand=true]; also while it runs" },
+	  .help = "policies, one a line: vmPolicy [onDemand=true], snapshots 3; also while it runs" },
 	{ .kind = TREE_CTL,
 	  .parent = TREE_JOB,
 	  .name = "ctl",
@@ -82,7 +87,7 @@ static const struct tree_entry table[] = {
 	  .in_job = true,
 	  .show = values_nothing,
 	  .write = controls_job,
-	  .help = "write start, cancel, suspend, resume, abort or signal NAME" },
+	  .help = "write start, cancel, suspend, resume [SNAP], checkpoint, abort or signal NAME" },
 	{ .kind = TREE_MIGRATE,
 	  .parent = TREE_JOB,
 	  .name = "migrate",
@@ -168,6 +173,21 @@ static const struct tree_entry table[] = {
 	  .in_job = true,
 	  .show = values_job_error,
 	  .help = "the sentence behind the last refusal" },
+	{ .kind = TREE_SNAPSHOTS,
+	  .parent = TREE_JOB,
+	  .name = "snapshots",
+	  .mode = 0500,
+	  .how = HOW_DIRECTORY,
+	  .help = "what the job was at the instants of its checkpoints: write resume N to ctl" },
+	{ .kind = TREE_SNAPSHOT,
+	  .parent = TREE_SNAPSHOTS,
+	  .mode = 0500,
+	  .how = HOW_DIRECTORY,
+	  .help = "a snapshot: its number" },
+	SNAPSHOT_VALUE(TREE_SNAPSHOT_TIME, "time", values_snapshot_time, "its instant"),
+	SNAPSHOT_VALUE(TREE_SNAPSHOT_SIZE, "size", values_snapshot_size, "bytes of its process image"),
+	SNAPSHOT_VALUE(TREE_SNAPSHOT_HOST, "host", values_snapshot_host,
+		       "the host that the job ran on, and its instance type"),
 	/* After the rest: `rm -r` of the job comes to it last (files.h). */
 	{ .kind = TREE_FILES,
 	  .parent = TREE_JOB,
@@ -274,8 +294,13 @@ const struct tree_entry *tree_entry(enum tree_kind kind)
 	return NULL;
 }
 
+static bool is_of_snapshot(enum tree_kind kind)
+{
+	return kind >= TREE_SNAPSHOT && kind <= TREE_SNAPSHOT_HOST;
+}
+
 /*
- * serial << 8 | kind; for a log entry the generation stands between: 1 << 63 | serial << 40 | generation << 8
+ * serial << 8 | kind, of a snapshot number << 45 | serial << 8 | kind; for a log entry the generation stands between: 1 << 63 | serial << 40 | generation << 8
  * | kind; a file on a volume is 1 << 62 | serial << 37 | volume << 32 | inode. A volume's inode numbers start at 257
  * and are never reused (btrfs), so that 32 bits last.
  */
@@ -290,6 +315,9 @@ uint64_t tree_id(const struct node *node)
 	if (node->kind == TREE_FILES_ENTRY)
 		return FILE_ID | (node->serial & 0x1ffffff) << 37 | (uint64_t)(node->volume & 0x1f) << 32 |
 		       node->generation;
+	if (is_of_snapshot(node->kind))
+		return (uint64_t)(node->generation & 0xffff) << 45 | (node->serial & 0x1fffffffff) << 8 |
+		       node->kind;
 	return node->serial << 8 | node->kind;
 }
 
@@ -304,6 +332,9 @@ struct node tree_node(uint64_t id)
 	if (node.kind == TREE_LOG_ENTRY) {
 		node.serial = id >> 40 & 0x7fffff;
 		node.generation = (uint32_t)(id >> 8);
+	} else if (is_of_snapshot(node.kind)) {
+		node.serial = id >> 8 & 0x1fffffffff;
+		node.generation = id >> 45 & 0xffff;
 	} else {
 		node.serial = id >> 8;
 	}

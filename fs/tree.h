@@ -46,6 +46,11 @@ enum tree_kind {
 	TREE_WAIT,
 	TREE_HOST_LINK,
 	TREE_JOB_ERROR,
+	TREE_SNAPSHOTS,
+	TREE_SNAPSHOT,
+	TREE_SNAPSHOT_TIME,
+	TREE_SNAPSHOT_SIZE,
+	TREE_SNAPSHOT_HOST,
 	TREE_FILES,
 	TREE_FILES_ENTRY,
 	TREE_HOSTS,
@@ -90,7 +95,7 @@ struct node {
 			    the top */
 	uint32_t
 	    generation; /* of a log entry; of a file on a volume its inode number; the asking user where the
-				entry is per_user */
+				entry is per_user; a snapshot's number */
 	uint8_t volume; /* of a file on a volume: which (agent/API.md) */
 };
 

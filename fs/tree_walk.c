@@ -10,6 +10,7 @@
 #include "fs/mirror.h"
 #include "fs/secrets.h"
 #include "fs/settings.h"
+#include "fs/snapshots.h"
 #include "fs/tree.h"
 #include "fs/users.h"
 #include "fs/values.h"
@@ -39,7 +40,8 @@ static const char *log_file_of(enum tree_kind kind)
 static bool is_below_job(const struct node *node)
 {
 	const struct tree_entry *entry = tree_entry(node->kind);
-	return node->kind == TREE_JOB || node->kind == TREE_LOG_ENTRY || (entry && entry->parent == TREE_JOB);
+	return node->kind == TREE_JOB || node->kind == TREE_LOG_ENTRY || node->kind == TREE_SNAPSHOT ||
+	       (entry && (entry->parent == TREE_JOB || entry->parent == TREE_SNAPSHOT));
 }
 
 /* Find a log entry below a directory of the log ("" for the log directory itself). */
@@ -56,6 +58,28 @@ static int lookup_log(struct job *job, const char *directory, const char *name, 
 				       .serial = job->serial,
 				       .generation = (uint32_t)entry.generation };
 	return status;
+}
+
+static struct node snapshot_node(struct job *job, const struct record_snapshot *snapshot)
+{
+	return (struct node){ .kind = TREE_SNAPSHOT,
+			      .serial = job->serial,
+			      .generation = (uint32_t)snapshot->number };
+}
+
+static int lookup_snapshot(struct floatfs *fs, const struct node *directory, const char *name,
+			   struct node *node)
+{
+	struct record record;
+	autojob struct job *job = job_find_serial(fs, directory->serial);
+	if (!job)
+		return -ENOENT;
+	job_snapshot(job, &record);
+	const struct record_snapshot *snapshot = snapshots_find(&record, snapshots_parse(name));
+	if (!snapshot)
+		return -ENOENT;
+	*node = snapshot_node(job, snapshot);
+	return 0;
 }
 
 /* Members that are not rows: they come from what there is. */
@@ -83,6 +107,8 @@ static int lookup_dynamic(struct floatfs *fs, const struct node *directory, cons
 		*node = (struct node){ .kind = TREE_IMAGE_DIRECTORY, .serial = image.serial };
 		return 0;
 	}
+	if (directory->kind == TREE_SNAPSHOTS)
+		return lookup_snapshot(fs, directory, name, node);
 	if (directory->kind == TREE_SECRETS) {
 		struct secret secret;
 		if (secrets_find(fs, name, &secret) < 0)
@@ -103,6 +129,16 @@ static int lookup_dynamic(struct floatfs *fs, const struct node *directory, cons
 	return -ENOENT;
 }
 
+/* A row's node below a node; a snapshot's number goes with it. */
+static struct node member_of(const struct node *directory, enum tree_kind kind)
+{
+	return (struct node){
+		.kind = kind,
+		.serial = directory->serial,
+		.generation = directory->kind == TREE_SNAPSHOT ? directory->generation : 0,
+	};
+}
+
 int tree_lookup(struct floatfs *fs, const struct node *directory, const char *name, struct node *node)
 {
 	if (directory->kind == TREE_LOG || directory->kind == TREE_LOG_ENTRY) {
@@ -120,7 +156,7 @@ int tree_lookup(struct floatfs *fs, const struct node *directory, const char *na
 	for (size_t i = 0; i < count; i++) {
 		if (table[i].parent != directory->kind || !table[i].name || strcmp(table[i].name, name))
 			continue;
-		*node = (struct node){ .kind = table[i].kind, .serial = directory->serial };
+		*node = member_of(directory, table[i].kind);
 		return 0;
 	}
 	return lookup_dynamic(fs, directory, name, node);
@@ -191,6 +227,23 @@ static int list_jobs(struct floatfs *fs, struct list_context *list)
 	return status;
 }
 
+static int list_snapshots(struct floatfs *fs, const struct node *directory, struct list_context *list)
+{
+	struct record record;
+	autojob struct job *job = job_find_serial(fs, directory->serial);
+	int status = 0;
+	if (!job)
+		return -ENOENT;
+	job_snapshot(job, &record);
+	for (int64_t i = 0; i < record.snapshot_count && status == 0; i++) {
+		char name[24];
+		struct node node = snapshot_node(job, &record.snapshots[i]);
+		snprintf(name, sizeof(name), "%lld", (long long)record.snapshots[i].number);
+		status = list->visit(list->context, name, &node);
+	}
+	return status;
+}
+
 static int list_dynamic(struct floatfs *fs, const struct node *directory, struct list_context *list)
 {
 	int status = 0;
@@ -212,6 +265,8 @@ static int list_dynamic(struct floatfs *fs, const struct node *directory, struct
 			status = list->visit(list->context, image.name, &node);
 		}
 	}
+	if (directory->kind == TREE_SNAPSHOTS)
+		return list_snapshots(fs, directory, list);
 	if (directory->kind == TREE_SECRETS) {
 		struct secret secret;
 		for (size_t i = 0; status == 0 && secrets_get(fs, i, &secret) == 0; i++) {
@@ -241,7 +296,7 @@ int tree_list(struct floatfs *fs, const struct node *directory,
 	for (size_t i = 0; i < count; i++) {
 		if (table[i].parent != directory->kind || !table[i].name)
 			continue;
-		struct node node = { .kind = table[i].kind, .serial = directory->serial };
+		struct node node = member_of(directory, table[i].kind);
 		int status = visit(context, table[i].name, &node);
 		if (status)
 			return status;
@@ -304,6 +359,12 @@ static int stat_in_job(struct floatfs *fs, const struct node *node, const struct
 	set_times(st, record.end_ns ? record.end_ns : record.start_ns ? record.start_ns : record.submit_ns);
 	if (entry->how == HOW_LOG_ENTRY)
 		return stat_log_entry(job, node->generation, st);
+	if (node->generation) {
+		const struct record_snapshot *snapshot = snapshots_find(&record, node->generation);
+		if (!snapshot)
+			return -ENOENT;
+		set_times(st, snapshot->taken_ns);
+	}
 	if (entry->how == HOW_SETTING) {
 		autofree char *path = settings_path(job, entry->name);
 		stat_fd(open(path, O_RDONLY | O_CLOEXEC), st);

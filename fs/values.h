@@ -8,7 +8,8 @@ typedef int values_show(struct floatfs *fs, const struct node *node, FILE *out);
 values_show values_readme, values_user_error, values_target, values_status, values_info, values_info_json,
     values_exit_code, values_host_link, values_job_error, values_host_status, values_host_instance,
     values_host_zone, values_host_market, values_host_address, values_host_job, values_type,
-    values_image_digest, values_image_size, values_image_status, values_nothing;
+    values_image_digest, values_image_size, values_image_status, values_nothing, values_snapshot_time,
+    values_snapshot_size, values_snapshot_host;
 
 /* A host that a job has, or that an operation made or gives back. */
 struct host_view {

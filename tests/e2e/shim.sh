@@ -15,6 +15,25 @@ submit_sleeper() { # [FLAGS...]
 	submit "$@" <<<$'#!/bin/sh\necho up\nexec sleep 1000'
 }
 
+test_snapshot() {
+	submit <<-'END'
+		#!/bin/bash
+		while :; do sleep 1; done
+	END
+	wait_status Executing
+	assert_equal 'Snapshot request has been submitted' "$(float snapshot -j "$job")" "what snapshot prints"
+	wait_for 30 test -d "$dir/snapshots/1" || fail "no snapshot was taken"
+	wait_status Executing
+	float cancel -f -j "$job"
+	wait_status Cancelled
+	if float resume -j "$job" 2 2>"$DIR/said"; then fail "it went back to a snapshot that there is not"; fi
+	assert_match '*no snapshot 2*' "$(<"$DIR/said")" "what is said of it"
+	assert_equal 'Resume request has been submitted' "$(float resume -j "$job" 1)" "what resume prints"
+	wait_status Executing
+	float cancel -f -j "$job"
+	wait_end
+}
+
 test_suspend_and_resume() {
 	submit_sleeper
 	wait_status Executing

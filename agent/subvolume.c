@@ -1,0 +1,77 @@
+#include "agent/subvolume.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/btrfs.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "lib/cleanup.h"
+
+/* An O_PATH descriptor, or -errno. */
+static int mount_top(const char *device)
+{
+	autoclose int fs = fsopen("btrfs", FSOPEN_CLOEXEC);
+	if (fs < 0 || fsconfig(fs, FSCONFIG_SET_STRING, "source", device, 0) < 0 ||
+	    fsconfig(fs, FSCONFIG_SET_STRING, "subvol", "/", 0) < 0 ||
+	    fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
+		return -errno;
+	int top = fsmount(fs, FSMOUNT_CLOEXEC, MOUNT_ATTR_NOATIME | MOUNT_ATTR_NODEV);
+	return top < 0 ? -errno : top;
+}
+
+int subvolume_open_top(const char *device, int *top, struct error *err)
+{
+	autoclose int mounted = mount_top(device);
+	if (mounted < 0)
+		return error_sys(err, -mounted, "cannot mount the top of the volume %s", device);
+	*top = openat(mounted, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return *top < 0 ? error_sys(err, errno, "cannot open the top of the volume %s", device) : 0;
+}
+
+bool subvolume_exists(int top, const char *name)
+{
+	struct stat st;
+	return fstatat(top, name, &st, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+int subvolume_make(int top, const char *name, struct error *err)
+{
+	struct btrfs_ioctl_vol_args args = { 0 };
+	snprintf(args.name, sizeof(args.name), "%s", name);
+	if (ioctl(top, BTRFS_IOC_SUBVOL_CREATE, &args) < 0 && errno != EEXIST)
+		return error_sys(err, errno, "cannot make the subvolume %s", name);
+	return 0;
+}
+
+int subvolume_snapshot(int top, const char *from, const char *name, bool read_only, struct error *err)
+{
+	autoclose int source = openat(top, from, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (source < 0)
+		return error_sys(err, errno, "cannot open the subvolume %s", from);
+	struct btrfs_ioctl_vol_args_v2 args = { .fd = source, .flags = read_only ? BTRFS_SUBVOL_RDONLY : 0 };
+	snprintf(args.name, sizeof(args.name), "%s", name);
+	if (ioctl(top, BTRFS_IOC_SNAP_CREATE_V2, &args) < 0)
+		return error_sys(err, errno, "cannot take a snapshot of the subvolume %s", from);
+	return 0;
+}
+
+int subvolume_destroy(int top, const char *name, struct error *err)
+{
+	struct btrfs_ioctl_vol_args args = { 0 };
+	snprintf(args.name, sizeof(args.name), "%s", name);
+	if (ioctl(top, BTRFS_IOC_SNAP_DESTROY, &args) < 0 && errno != ENOENT)
+		return error_sys(err, errno, "cannot delete the subvolume %s", name);
+	return 0;
+}
+
+int subvolume_rename(int top, const char *from, const char *to, struct error *err)
+{
+	if (renameat2(top, from, top, to, RENAME_NOREPLACE) < 0)
+		return error_sys(err, errno, "cannot rename the subvolume %s to %s", from, to);
+	return 0;
+}

@@ -1,0 +1,160 @@
+/* checkpoint: the running job goes on, and what it was at one instant is kept. */
+#include <errno.h>
+#include <string.h>
+
+#include "fs/agents.h"
+#include "fs/events.h"
+#include "fs/follow.h"
+#include "fs/op_frozen.h"
+#include "fs/op_host.h"
+#include "fs/snapshots.h"
+#include "fs/submit.h"
+#include "lib/cleanup.h"
+#include "lib/file.h"
+#include "lib/json.h"
+#include "lib/log.h"
+
+enum { TIDY_TIMEOUT_MS = 30000 };
+
+static int plan(struct job *job, struct error *err)
+{
+	(void)err;
+	events_write(job, "Ready to take a snapshot");
+	return 0;
+}
+
+static void undo_volume(struct job *job)
+{
+	struct record record;
+	job_snapshot(job, &record);
+	if (!record.op.suspended)
+		op_process_volume_drop(job);
+}
+
+/* Asked again it waits for what is at work there, and a snapshot that is there is success. */
+static int freeze(struct job *job, struct error *err)
+{
+	struct record record;
+	job_snapshot(job, &record);
+	autofree char *name = format_string("%lld", (long long)record.op.snapshot);
+	autojson json_object *body = json_object_new_object(), *answer = NULL;
+	json_set_string(body, "snapshot", name);
+	json_set_string(body, "process", record.op.process_volume);
+	json_set_int(body, "deadline_ms", OP_DEADMAN_MS);
+	json_object_object_add(body, "keep", snapshots_names(&record, 0));
+	json_object_object_add(body, "faults", faults_take_agents(job->fs->faults, op_checkpoint.name));
+	int status = op_call_patiently(job, record.host, record.address, "checkpoint", body, &answer, err);
+	if (status == 0)
+		status = snapshots_save_logs(job, record.op.snapshot, json_get_array(answer, "logs"), err);
+	if (status < 0)
+		return status;
+	op_note_freeze(job, answer, answer, 0);
+	job_lock(job);
+	job->record.op.bytes = json_get_int(answer, "image_bytes", 0);
+	job_unlock(job);
+	return 0;
+}
+
+/* Its process image is the snapshot's from here on, not the operation's. */
+static int commit(struct job *job, struct error *err)
+{
+	(void)err;
+	job_lock(job);
+	struct record *record = &job->record;
+	if (!record->op.committed && record->snapshot_count < RECORD_SNAPSHOTS) {
+		struct record_snapshot *snapshot = &record->snapshots[record->snapshot_count++];
+		*snapshot = (struct record_snapshot){
+			.number = record->op.snapshot,
+			.taken_ns = record->op.dumped_ns,
+			.bytes = record->op.bytes,
+		};
+		record_set(snapshot->host, record->host);
+		record_set(snapshot->instance, record->instance);
+		record_set(snapshot->volume, record->op.process_volume);
+		record->op.process_volume[0] = '\0';
+		record->op.committed = 1;
+	}
+	job_changed_locked(job, CHANGE_STATE);
+	job_unlock(job);
+	return 0;
+}
+
+static int report(struct job *job, struct error *err)
+{
+	struct record record;
+	char took[40];
+	(void)err;
+	job_snapshot(job, &record);
+	follow_restart(job);
+	op_tell_dump(job, record.host);
+	events_format_duration(record.freeze_us * 1000, took, sizeof(took));
+	events_write(job, "Snapshot %lld taken, frozen for %s", (long long)record.op.snapshot, took);
+	return 0;
+}
+
+static int detach(struct job *job, struct error *err)
+{
+	struct record record;
+	job_snapshot(job, &record);
+	const struct record_snapshot *snapshot = snapshots_find(&record, record.op.snapshot);
+	return snapshot ? job->fs->ops->volume_detach(job->fs->cloud, snapshot->volume, record.host, err) : 0;
+}
+
+/* What an agent that does not answer now leaves on the volumes is deleted with the next snapshot, or the next resume. */
+static int trim(struct job *job, struct error *err)
+{
+	struct record record;
+	int64_t kept;
+	if (submit_read_kept(job, &kept, err) < 0)
+		kept = SNAPSHOTS_KEPT;
+	if (snapshots_trim(job, kept) == 0)
+		return 0;
+	job_snapshot(job, &record);
+	autojson json_object *body = json_object_new_object();
+	json_object_object_add(body, "keep", snapshots_names(&record, 0));
+	if (agents_call(job->fs, record.host, record.address, record.id, "tidy", body, record.epoch, NULL,
+			TIDY_TIMEOUT_MS, NULL, err) < 0)
+		log_info("job %s: %s", record.id, err->text);
+	return 0;
+}
+
+static const char *finish(struct job *job)
+{
+	struct record record;
+	job_snapshot(job, &record);
+	return record.cancel ? "Cancelling" : "Executing";
+}
+
+static const char *fail(struct job *job)
+{
+	struct record record;
+	job_snapshot(job, &record);
+	events_write(job, "Snapshot failed: %s; the job %s", record.op.reason,
+		     record.op.suspended ? "is suspended" : "goes on");
+	job_lock(job);
+	record_set(job->record.reason, record.op.reason);
+	job_unlock(job);
+	if (record.op.suspended)
+		return op_left_suspended(job);
+	follow_restart(job);
+	return finish(job);
+}
+
+static const struct op_step steps[] = {
+	{ .name = "plan", .run = plan },
+	{ .name = "volume", .run = op_process_volume_create, .undo = undo_volume },
+	{ .name = "grant", .run = op_grant },
+	{ .name = "freeze", .run = freeze, .undo = op_undo_freeze, .frozen = true },
+	{ .name = "commit", .run = commit, .final = true },
+	{ .name = "report", .run = report, .final = true },
+	{ .name = "detach", .run = detach, .final = true },
+	{ .name = "trim", .run = trim, .final = true },
+};
+
+const struct op_table op_checkpoint = {
+	.name = "checkpoint",
+	.steps = steps,
+	.count = array_length(steps),
+	.finish = finish,
+	.fail = fail,
+};

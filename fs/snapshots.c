@@ -1,0 +1,115 @@
+#include "fs/snapshots.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "fs/events.h"
+#include "fs/mirror.h"
+#include "lib/cleanup.h"
+#include "lib/file.h"
+#include "lib/json.h"
+#include "lib/log.h"
+
+const struct record_snapshot *snapshots_find(const struct record *record, int64_t number)
+{
+	for (int64_t i = 0; i < record->snapshot_count; i++)
+		if (record->snapshots[i].number == number)
+			return &record->snapshots[i];
+	return NULL;
+}
+
+int64_t snapshots_parse(const char *text)
+{
+	size_t length = strspn(text, "0123456789");
+	return length == 0 || length > 9 || text[length] || text[0] == '0' ? 0 : strtoll(text, NULL, 10);
+}
+
+static void add_name(json_object *names, int64_t number)
+{
+	autofree char *name = format_string("%lld", (long long)number);
+	json_object_array_add(names, json_object_new_string(name));
+}
+
+json_object *snapshots_names(const struct record *record, int64_t more)
+{
+	json_object *names = json_object_new_array();
+	for (int64_t i = 0; i < record->snapshot_count; i++)
+		add_name(names, record->snapshots[i].number);
+	if (more)
+		add_name(names, more);
+	return names;
+}
+
+/* ---- logs ---- */
+
+static char *logs_path(struct job *job, int64_t number)
+{
+	return format_string("%s/snapshot-%lld.json", job->directory, (long long)number);
+}
+
+int snapshots_save_logs(struct job *job, int64_t number, json_object *logs, struct error *err)
+{
+	autofree char *path = logs_path(job, number);
+	autojson json_object *object = json_object_new_object();
+	json_object_object_add(object, "logs", logs ? json_object_get(logs) : json_object_new_array());
+	int status = json_write_file(path, object, 0600);
+	return status < 0 ? error_sys(err, -status, "cannot write %s", path) : 0;
+}
+
+static void tell_cut(void *context, const char *path, int64_t size, const char *kept)
+{
+	events_write(context, "The log file %s is cut back to byte %lld: what followed is in %s", path,
+		     (long long)size, kept);
+}
+
+void snapshots_cut_logs(struct job *job, int64_t number)
+{
+	autofree char *path = logs_path(job, number);
+	autojson json_object *object = NULL;
+	struct error err = { 0 };
+	int status = json_read_file(path, &object, &err);
+	if (status == 0)
+		status = mirror_cut(job->mirror, json_get_array(object, "logs"), tell_cut, job, &err);
+	if (status < 0)
+		log_error("job %s: its logs could not be cut back: %s", job->record.id, err.text);
+	job_changed(job, CHANGE_LOGS);
+}
+
+/* ---- the oldest ---- */
+
+/* The record forgets it first: a volume that is left over then is said. */
+static bool drop_oldest(struct job *job, int64_t kept)
+{
+	struct record_snapshot oldest;
+	struct error err = { 0 };
+	job_lock(job);
+	struct record *record = &job->record;
+	bool drop = record->snapshot_count > kept;
+	if (drop) {
+		oldest = record->snapshots[0];
+		record->snapshot_count--;
+		memmove(record->snapshots, record->snapshots + 1,
+			(size_t)record->snapshot_count * sizeof(record->snapshots[0]));
+	}
+	job_unlock(job);
+	if (!drop)
+		return false;
+	if (job_save(job, &err) < 0)
+		log_error("job %s: %s", job->record.id, err.text);
+	if (job->fs->ops->volume_destroy(job->fs->cloud, oldest.volume, &err) < 0)
+		log_error("volume %s of job %s is left over: %s", oldest.volume, job->record.id, err.text);
+	autofree char *path = logs_path(job, oldest.number);
+	unlink(path);
+	events_write(job, "Snapshot %lld was deleted: %lld are kept", (long long)oldest.number,
+		     (long long)kept);
+	return true;
+}
+
+int snapshots_trim(struct job *job, int64_t kept)
+{
+	int dropped = 0;
+	while (drop_oldest(job, kept))
+		dropped++;
+	return dropped;
+}

@@ -1,0 +1,29 @@
+/*
+ * What floatfs knows of a job's snapshots. Of each there is an entry in the record, the volume that holds the process
+ * image, and STATE/jobs/SERIAL/snapshot-N.json: how long each log file was at that instant.
+ */
+#pragma once
+
+#include <json-c/json.h>
+
+#include "fs/job.h"
+
+/* How many are kept where `policy` does not say. */
+enum { SNAPSHOTS_KEPT = 2 };
+
+/* NULL when there is none of that number. */
+const struct record_snapshot *snapshots_find(const struct record *record, int64_t number);
+/* As people write it: its number. 0: it is none. */
+int64_t snapshots_parse(const char *text);
+
+/* Their numbers, for an agent's `keep`, and `more` (0: none); caller puts. */
+json_object *snapshots_names(const struct record *record, int64_t more);
+
+/* Keep how long the logs were; they are what an agent told (agent/API.md, `logs`). */
+int snapshots_save_logs(struct job *job, int64_t number, json_object *logs, struct error *err);
+/* Cut the logs back to that: what is beyond it is kept under another name. The events say so. */
+void snapshots_cut_logs(struct job *job, int64_t number);
+
+/* The oldest beyond so many that are to be kept go, with their process images; what of them is on the job's volumes is
+ * for its agent to delete. Returns how many went. Blocks. */
+int snapshots_trim(struct job *job, int64_t kept);
