@@ -63,6 +63,13 @@ void frame_dumped(struct frame *frame)
 	append(frame, text, sizeof(text) - 1);
 }
 
+void frame_given_up(struct frame *frame, json_object *names)
+{
+	autojson json_object *line = json_object_new_object();
+	json_object_object_add(line, "given_up", json_object_get(names));
+	frame_json(frame, line);
+}
+
 void frame_exit(struct frame *frame, json_object *exit)
 {
 	autojson json_object *line = json_object_new_object();

@@ -23,6 +23,8 @@ void frame_json(struct frame *frame, json_object *object);
 void frame_alive(struct frame *frame);
 void frame_paused(struct frame *frame);
 void frame_dumped(struct frame *frame);
+/* Snapshots that made room. */
+void frame_given_up(struct frame *frame, json_object *names);
 void frame_exit(struct frame *frame, json_object *exit); /* borrowed */
 void frame_truncated(struct frame *frame, uint64_t generation);
 void frame_names(struct frame *frame, const struct logdir_list *list);

@@ -60,7 +60,9 @@ int job_tear_down(struct job *job, struct error *err)
 	job->handed = false;
 	json_object_put(job->exit);
 	json_object_put(job->freeze);
-	job->exit = job->freeze = NULL;
+	json_object_put(job->given_up);
+	job->exit = job->freeze = job->given_up = NULL;
+	job->snapshots = 0;
 	free(take_pointer(job->from));
 	free(take_pointer(job->container));
 	jobs_unlock(job->jobs);

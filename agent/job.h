@@ -105,6 +105,8 @@ json_object *jobs_describe_one(struct jobs *jobs, const char *id);
 
 /* True when it has ended: *exit is {"code": N} or {"signal": N}, caller puts. Never blocks. */
 bool jobs_exit(struct jobs *jobs, const char *id, json_object **exit);
+/* Names of snapshots that were given up for want of room, from the from-th on; NULL: no more. Caller puts. */
+json_object *jobs_given_up(struct jobs *jobs, const char *id, size_t from);
 /* Whether it stands as an image here (state `dumped`). Never blocks. */
 bool jobs_dumped(struct jobs *jobs, const char *id);
 /* Whether the job's tasks run here now (state `running`). Never blocks. */

@@ -122,6 +122,7 @@ static void recall(struct job *job)
 	job->from = from ? format_string("%s", from) : NULL;
 	job->container = container ? format_string("%s", container) : NULL;
 	job->freeze = json_object_get(json_get_object(state, "freeze"));
+	job->given_up = json_object_get(json_get_array(state, "given_up"));
 }
 
 /*
@@ -184,8 +185,10 @@ static void reconnect(struct job *job)
 			jobs_unlock(job->jobs);
 		}
 	}
-	if (job->state == RUNNING)
+	if (job->state == RUNNING) {
 		job_set_state(job, RUNNING); /* or ended meanwhile */
+		job_note_snapshots(job);
+	}
 	bool shown = job->state == DUMPED && layout_shows_log(job->layout);
 	if (job->state == RUNNING || job->state == ENDED || shown) {
 		autofree char *log = job_path(job, "log");
@@ -224,12 +227,16 @@ void jobs_set_hooks(struct jobs *jobs, const struct jobs_hooks *hooks, void *con
 	for (struct job *job = jobs->first; job; job = job->next)
 		if (job->state != RELEASED)
 			reconnect(job);
+	struct error err = { 0 };
+	if (job_start_room_watch(jobs, &err) < 0)
+		log_error("%s", err.text);
 }
 
 void jobs_close(struct jobs *jobs)
 {
 	if (!jobs)
 		return;
+	job_stop_room_watch(jobs);
 	for (struct job *job = jobs->first, *next; job; job = next) {
 		next = job->next;
 		jobs_lock(jobs);
@@ -243,6 +250,7 @@ void jobs_close(struct jobs *jobs)
 		spec_free(job->spec);
 		json_object_put(job->exit);
 		json_object_put(job->freeze);
+		json_object_put(job->given_up);
 		free(job->from);
 		free(job->container);
 		free(job->directory);

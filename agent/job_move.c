@@ -188,6 +188,8 @@ static int checkpoint(struct job *job, int64_t epoch, json_object *body, const c
 		json_object_object_add(*answer, "logs", json_object_get(frozen.logs));
 	job_set_freeze(job, *answer);
 	job_set_state(job, frozen.gone ? DUMPED : RUNNING);
+	if (!frozen.gone)
+		job_note_snapshots(job);
 	if (status < 0)
 		json_set_string(*answer, "job", job_state_name(job_get_state(job)));
 	frozen_clear(&frozen);
@@ -209,6 +211,8 @@ int jobs_tidy(struct jobs *jobs, const char *id, int64_t epoch, json_object *bod
 				   job_state_name(job_get_state(job)));
 	if (status == 0)
 		status = snapshots_tidy(job->layout, keep, err);
+	if (status == 0)
+		job_note_snapshots(job);
 	if (status == 0)
 		*answer = json_object_new_object();
 	return status;
@@ -259,6 +263,7 @@ static int adopt(struct job *job, int64_t epoch, json_object *body, json_object 
 		json_set_string(*answer, "container", job->container);
 		if (snapshots_tidy(job->layout, json_get_array(body, "keep"), &more) < 0)
 			log_warning("job %s: %s", job->id, more.text);
+		job_note_snapshots(job);
 	}
 	job_set_freeze(job, *answer);
 	job_set_state(job, status == 0 ? RUNNING : DUMPED);

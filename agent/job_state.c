@@ -56,6 +56,8 @@ int job_write_state(const struct job *job)
 	json_set_string(object, "container", job->container);
 	if (job->freeze)
 		json_object_object_add(object, "freeze", json_object_get(job->freeze));
+	if (job->given_up)
+		json_object_object_add(object, "given_up", json_object_get(job->given_up));
 	int status = json_write_file(path, object, 0600);
 	if (status < 0)
 		log_error("cannot write %s: %s", path, strerror(-status));

@@ -45,9 +45,11 @@ struct job {
 	char *from;      /* the host that may ask `adopt`; NULL: none */
 	char *container;
 	json_object *exit;
-	json_object *freeze; /* the last answer of float or adopt */
-	bool quitting;       /* the keeper's going away is meant */
-	int watch;           /* the connection on which the keeper tells the end; -1: none */
+	json_object *freeze;   /* the last answer of float or adopt */
+	size_t snapshots;      /* so many are on its volumes */
+	json_object *given_up; /* array of their names: those that made room */
+	bool quitting;         /* the keeper's going away is meant */
+	int watch;             /* the connection on which the keeper tells the end; -1: none */
 	bool watcher_joinable;
 	pthread_t watcher;
 };
@@ -58,6 +60,10 @@ struct jobs {
 	char *host_id;
 	const struct jobs_hooks *hooks;
 	void *context;
+	pthread_t room_watcher; /* job_room.c */
+	bool watches_room;
+	pthread_cond_t closing_cond;
+	bool closing; /* guarded by mutex */
 };
 
 static inline void jobs_lock(struct jobs *jobs)
@@ -128,6 +134,12 @@ int job_set_process(struct job *job, const char *serial, struct error *err);
 /* job_files.c: open them again after the agent was started anew; nothing of them stays open. */
 int job_open_files(struct job *job, struct error *err);
 void job_close_files(struct job *job);
+
+/* job_room.c: count the snapshots on its mounted volumes; its operation lock is held. */
+void job_note_snapshots(struct job *job);
+/* The thread that gives them up for want of room: from before the first operation until none is at work. */
+int job_start_room_watch(struct jobs *jobs, struct error *err);
+void job_stop_room_watch(struct jobs *jobs);
 
 /* job_move.c: a frozen section of this job; body may be NULL. */
 struct frozen job_new_frozen(struct job *job, int64_t epoch, json_object *body);

@@ -2,16 +2,25 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "agent/subvolume.h"
 #include "agent/volume.h"
 #include "lib/cleanup.h"
 
-enum { NAME_SIZE = 33, SUBVOLUME_SIZE = 64 };
+enum {
+	NAME_SIZE = 33,
+	SUBVOLUME_SIZE = 64,
+	/* A volume is short of room with less than this part of it, and less than ROOM_MIN: what a job writes until the blocks
+	   are free that a snapshot gave up. */
+	ROOM_PART = 4,
+};
 
+#define ROOM_MIN        (4LL << 30)
 #define SNAPSHOT_PREFIX "snapshot."
 #define BEFORE_PREFIX   "before."
 
@@ -115,6 +124,66 @@ int snapshots_undo(struct layout *layout, struct error *err)
 	return visit_all(layout, undo, NULL, err);
 }
 
+/* ---- which there are ---- */
+
+/* The name within that of a subvolume. */
+static bool is_snapshot(const char *subvolume, char name[NAME_SIZE])
+{
+	return sscanf(subvolume, SNAPSHOT_PREFIX "%32[^.].", name) == 1;
+}
+
+/* Numbers by their value, which is the order of time. */
+static int compare_names(const void *one, const void *other)
+{
+	const char *a = json_object_get_string(*(json_object *const *)one),
+		   *b = json_object_get_string(*(json_object *const *)other);
+	return strverscmp(a, b);
+}
+
+json_object *snapshots_list(struct layout *layout)
+{
+	autofree char *device = NULL;
+	autoclose int top = -1;
+	if (volume_find(layout->spec->work, 0, &device, NULL) < 0 ||
+	    subvolume_open_top(device, &top, NULL) < 0)
+		return NULL;
+	autoclosedir DIR *list = fdopendir(top);
+	if (!list)
+		return NULL;
+	take_fd(top);
+	json_object *names = json_object_new_array();
+	for (struct dirent *entry; (entry = readdir(list));) {
+		char name[NAME_SIZE];
+		/* The log's is the last of each. */
+		if (is_snapshot(entry->d_name, name) && strcmp(strrchr(entry->d_name, '.'), ".log") == 0)
+			json_object_array_add(names, json_object_new_string(name));
+	}
+	json_object_array_sort(names, compare_names);
+	return names;
+}
+
+static bool is_short(const char *path)
+{
+	struct statvfs fs;
+	if (statvfs(path, &fs) < 0)
+		return false;
+	int64_t all = (int64_t)(fs.f_blocks * fs.f_frsize), left = (int64_t)(fs.f_bavail * fs.f_frsize);
+	return left < ROOM_MIN && left < all / ROOM_PART;
+}
+
+bool snapshots_room_is_short(const struct layout *layout)
+{
+	autofree char *work = layout_path(layout, "work");
+	bool found = is_short(work);
+	for (size_t i = 0; i < layout->spec->data_count && !found; i++) {
+		char name[32];
+		snprintf(name, sizeof(name), "data-%zu", i);
+		autofree char *path = layout_path(layout, name);
+		found = is_short(path);
+	}
+	return found;
+}
+
 /* ---- what is not wanted any more ---- */
 
 static int forget_before(int top, const char *subvolume, const char *snap, struct error *err)
@@ -128,7 +197,7 @@ static int forget_before(int top, const char *subvolume, const char *snap, struc
 static bool is_kept(const char *subvolume, json_object *keep)
 {
 	char name[NAME_SIZE];
-	if (sscanf(subvolume, SNAPSHOT_PREFIX "%32[^.].", name) != 1)
+	if (!is_snapshot(subvolume, name))
 		return true;
 	for (size_t i = 0; i < json_object_array_length(keep); i++)
 		if (strcmp(json_object_get_string(json_object_array_get_idx(keep, i)), name) == 0)
@@ -145,13 +214,18 @@ static int tidy_volume(const char *serial, json_object *keep, struct error *err)
 		status = subvolume_open_top(device, &top, err);
 	if (status < 0)
 		return status;
+	bool some = false;
 	int copy = dup(top);
 	autoclosedir DIR *list = copy < 0 ? NULL : fdopendir(copy);
 	if (!list)
 		return error_sys(err, errno, "cannot list the snapshots on the volume %s", serial);
 	for (struct dirent *entry; status == 0 && (entry = readdir(list));)
-		if (!is_kept(entry->d_name, keep))
+		if (!is_kept(entry->d_name, keep)) {
 			status = subvolume_destroy(top, entry->d_name, err);
+			some = true;
+		}
+	if (some)
+		subvolume_hurry(top);
 	return status;
 }
 

@@ -24,6 +24,11 @@ int snapshots_take(struct layout *layout, const char *snap, struct error *err);
 /* It was taken of every volume. */
 bool snapshots_are_complete(struct layout *layout, const char *snap);
 
+/* The names of those on the work volume, the oldest first; caller puts. NULL when they cannot be read. */
+json_object *snapshots_list(struct layout *layout);
+/* Is one of the volumes, which are mounted, short of room? */
+bool snapshots_room_is_short(const struct layout *layout);
+
 /* Nothing is mounted: what the job has becomes what it had then, and what it had stays as `before`. */
 int snapshots_go_back(struct layout *layout, const char *snap, struct error *err);
 /* Nothing is mounted: what it had before a snapshots_go_back, if there was one. */

@@ -27,6 +27,7 @@ struct stream {
 	struct frame frame;
 	size_t given; /* of the frame */
 	bool paused, last_look, end_told;
+	size_t given_up_told;
 	int64_t frame_ms, scan_ms;
 };
 
@@ -224,6 +225,13 @@ static bool make_frame(struct stream *stream)
 				stream->rung = true;
 				pthread_mutex_unlock(&streams->lock);
 			}
+			return true;
+		}
+		autojson json_object *given_up =
+		    jobs_given_up(streams->jobs, stream->id, stream->given_up_told);
+		if (given_up) {
+			stream->given_up_told += json_object_array_length(given_up);
+			frame_given_up(&stream->frame, given_up);
 			return true;
 		}
 		/* inotify does not tell of writes through a mapping. */

@@ -11,6 +11,10 @@
 #include <unistd.h>
 
 #include "lib/cleanup.h"
+#include "lib/clock.h"
+#include "lib/log.h"
+
+enum { CLEANER_MS = 100 };
 
 /* An O_PATH descriptor, or -errno. */
 static int mount_top(const char *device)
@@ -67,6 +71,17 @@ int subvolume_destroy(int top, const char *name, struct error *err)
 	if (ioctl(top, BTRFS_IOC_SNAP_DESTROY, &args) < 0 && errno != ENOENT)
 		return error_sys(err, errno, "cannot delete the subvolume %s", name);
 	return 0;
+}
+
+void subvolume_hurry(int top)
+{
+	/* The first wakes the cleaner, too (btrfs_ioctl of fs/btrfs/ioctl.c); what that lets go of is free after the second. */
+	for (int i = 0; i < 2; i++) {
+		if (ioctl(top, BTRFS_IOC_SYNC) < 0)
+			log_debug("a volume was not synced: %s", strerror(errno));
+		if (i == 0)
+			clock_sleep_ms(CLEANER_MS);
+	}
 }
 
 int subvolume_rename(int top, const char *from, const char *to, struct error *err)

@@ -19,5 +19,7 @@ int subvolume_make(int top, const char *name, struct error *err);
 int subvolume_snapshot(int top, const char *from, const char *name, bool read_only, struct error *err);
 /* Not there is success. Its blocks are given back by and by. */
 int subvolume_destroy(int top, const char *name, struct error *err);
+/* The blocks of what was destroyed are given back soon, not at the next commit. */
+void subvolume_hurry(int top);
 /* Nothing has the new name. */
 int subvolume_rename(int top, const char *from, const char *to, struct error *err);

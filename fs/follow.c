@@ -8,6 +8,7 @@
 #include "fs/frames.h"
 #include "fs/mirror.h"
 #include "fs/op_host.h"
+#include "fs/snapshots.h"
 #include "fs/tree.h"
 #include "lib/cleanup.h"
 #include "lib/clock.h"
@@ -134,7 +135,8 @@ static int take_frame(void *context, json_object *frame)
 	struct follower *follower = context;
 	struct job *job = follower->job;
 	struct error err = { 0 };
-	json_object *names = json_get_array(frame, "names"), *exit = json_get_object(frame, "exit");
+	json_object *names = json_get_array(frame, "names"), *exit = json_get_object(frame, "exit"),
+		    *given_up = json_get_array(frame, "given_up");
 	int status = 0;
 	if (names) {
 		status = mirror_set_names(job->mirror, names, &err);
@@ -145,6 +147,8 @@ static int take_frame(void *context, json_object *frame)
 		job_changed(job, CHANGE_LOGS);
 	} else if (json_get_int(frame, "ask", 0) > 0) {
 		answer_ask(follower, frame);
+	} else if (given_up) {
+		snapshots_note_given_up(job, given_up);
 	} else if (exit) {
 		note_exit(follower, exit);
 	} else if (json_get_bool(frame, "dumped", false)) {

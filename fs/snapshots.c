@@ -76,40 +76,57 @@ void snapshots_cut_logs(struct job *job, int64_t number)
 	job_changed(job, CHANGE_LOGS);
 }
 
-/* ---- the oldest ---- */
+/* ---- those that go ---- */
 
-/* The record forgets it first: a volume that is left over then is said. */
-static bool drop_oldest(struct job *job, int64_t kept)
+/* The record forgets it first: a volume that is left over then is said. False: there is none of that number. */
+static bool drop(struct job *job, int64_t number)
 {
-	struct record_snapshot oldest;
+	struct record_snapshot gone = { 0 };
 	struct error err = { 0 };
 	job_lock(job);
 	struct record *record = &job->record;
-	bool drop = record->snapshot_count > kept;
-	if (drop) {
-		oldest = record->snapshots[0];
+	for (int64_t i = 0; i < record->snapshot_count; i++) {
+		if (record->snapshots[i].number != number)
+			continue;
+		gone = record->snapshots[i];
 		record->snapshot_count--;
-		memmove(record->snapshots, record->snapshots + 1,
-			(size_t)record->snapshot_count * sizeof(record->snapshots[0]));
+		memmove(record->snapshots + i, record->snapshots + i + 1,
+			(size_t)(record->snapshot_count - i) * sizeof(record->snapshots[0]));
 	}
 	job_unlock(job);
-	if (!drop)
+	if (!gone.number)
 		return false;
 	if (job_save(job, &err) < 0)
 		log_error("job %s: %s", job->record.id, err.text);
-	if (job->fs->ops->volume_destroy(job->fs->cloud, oldest.volume, &err) < 0)
-		log_error("volume %s of job %s is left over: %s", oldest.volume, job->record.id, err.text);
-	autofree char *path = logs_path(job, oldest.number);
+	if (job->fs->ops->volume_destroy(job->fs->cloud, gone.volume, &err) < 0)
+		log_error("volume %s of job %s is left over: %s", gone.volume, job->record.id, err.text);
+	autofree char *path = logs_path(job, number);
 	unlink(path);
-	events_write(job, "Snapshot %lld was deleted: %lld are kept", (long long)oldest.number,
-		     (long long)kept);
 	return true;
 }
 
 int snapshots_trim(struct job *job, int64_t kept)
 {
 	int dropped = 0;
-	while (drop_oldest(job, kept))
+	for (;;) {
+		struct record record;
+		job_snapshot(job, &record);
+		if (record.snapshot_count <= kept || !drop(job, record.snapshots[0].number))
+			return dropped;
+		events_write(job, "Snapshot %lld was deleted: %lld are kept",
+			     (long long)record.snapshots[0].number, (long long)kept);
 		dropped++;
-	return dropped;
+	}
+}
+
+void snapshots_note_given_up(struct job *job, json_object *names)
+{
+	for (size_t i = 0; i < json_object_array_length(names); i++) {
+		const char *name = json_object_get_string(json_object_array_get_idx(names, i));
+		int64_t number = snapshots_parse(name ? name : "");
+		if (number && drop(job, number))
+			events_write(job, "Snapshot %lld was given up: a volume of the job is short of room",
+				     (long long)number);
+	}
+	job_changed(job, CHANGE_STATE);
 }

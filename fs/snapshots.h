@@ -24,6 +24,9 @@ int snapshots_save_logs(struct job *job, int64_t number, json_object *logs, stru
 /* Cut the logs back to that: what is beyond it is kept under another name. The events say so. */
 void snapshots_cut_logs(struct job *job, int64_t number);
 
+/* An agent has deleted these, an array of names, from the job's volumes: the record forgets them, the events say so. */
+void snapshots_note_given_up(struct job *job, json_object *names);
+
 /* The oldest beyond so many that are to be kept go, with their process images; what of them is on the job's volumes is
  * for its agent to delete. Returns how many went. Blocks. */
 int snapshots_trim(struct job *job, int64_t kept);

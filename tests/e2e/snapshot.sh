@@ -297,3 +297,34 @@ test_floatfs_killed() {
 	done
 	ends_without_a_hole
 }
+
+# What the job was promised is the job's: a snapshot that keeps blocks from it goes.
+test_snapshots_make_room() {
+	submit --dataVolume '[size=1]:/data' <<-'END'
+		#!/bin/bash
+		cd /data
+		dd if=/dev/urandom of=file bs=1M count=700 status=none && sync
+		trap 'go=yes' USR1
+		echo full
+		until [ "$go" ]; do sleep 0.1; done
+		rm file
+		for ((i = 0; i < 35; i++)); do
+			dd if=/dev/urandom of=file.$i bs=1M count=20 status=none || exit 7
+			sync
+			sleep 0.1
+		done
+		echo written
+		sleep 1000
+	END
+	wait_line "$dir/output" full 60
+	checkpoint 1
+	assert_equal 1 "$(snapshots)" snapshots
+	echo "signal USR1" >"$dir/ctl"
+	wait_event 'Snapshot 1 was given up: a volume of the job is short of room'
+	assert_equal "" "$(snapshots)" snapshots
+	wait_line "$dir/output" written 60
+	assert_volumes 2
+	assert_refused EOPNOTSUPP "$dir/ctl" 'resume 1'
+	echo cancel >"$dir/ctl"
+	wait_end
+}

@@ -209,3 +209,67 @@ Test(mirror, a_generation_that_becomes_another_type_begins_anew)
 	cr_assert_eq(mirror_find(mirror, "output", &entry), 0);
 	cr_expect_eq(entry.size, 0);
 }
+
+struct cut {
+	char text[400];
+};
+
+static void note_cut(void *context, const char *path, int64_t size, const char *kept)
+{
+	struct cut *cut = context;
+	size_t used = strlen(cut->text);
+	snprintf(cut->text + used, sizeof(cut->text) - used, "%s %lld %s\n", path, (long long)size, kept);
+}
+
+static void cut_to(const char *text, struct cut *cut)
+{
+	autojson json_object *object = NULL;
+	struct error err = { 0 };
+	cr_assert_eq(json_parse_object(text, strlen(text), &object, &err), 0, "%s", err.text);
+	cr_assert_eq(mirror_cut(mirror, json_get_array(object, "logs"), note_cut, cut, &err), 0, "%s",
+		     err.text);
+}
+
+static void expect_content(const char *path, const char *text)
+{
+	struct mirror_entry entry;
+	char content[64] = "";
+	cr_assert_eq(mirror_find(mirror, path, &entry), 0, "%s", path);
+	autoclose int fd = mirror_open_content(mirror, entry.generation);
+	cr_assert_geq(fd, 0);
+	cr_expect_eq(read(fd, content, sizeof(content) - 1), (ssize_t)strlen(text));
+	cr_expect_str_eq(content, text, "%s", path);
+}
+
+/* What is beyond an instant is kept, over the names that agents tell and a new start. */
+Test(mirror, is_cut_back_to_an_instant)
+{
+	struct cut cut = { "" };
+	struct mirror_entry entry;
+	struct error err = { 0 };
+	cr_assert_eq(set_names(TWO_NAMES), 0);
+	cr_assert_eq(mirror_append(mirror, 257, 0, "hello world", 11, NULL), 0);
+	cr_assert_eq(mirror_append(mirror, 259, 0, "new", 3, NULL), 0);
+	cut_to("{\"logs\": [[257, 5]]}", &cut);
+	cr_expect_str_eq(cut.text, "output 5 output.lost-1\nsub/x 0 sub/x.lost-1\n");
+	expect_content("output", "hello");
+	expect_content("stdout.autosave", "hello");
+	expect_content("output.lost-1", " world");
+	expect_content("sub/x.lost-1", "new");
+	cr_expect_eq(mirror_find(mirror, "sub/x", &entry), -ENOENT, "it was not there then");
+
+	cr_assert_eq(set_names(TWO_NAMES), 0);
+	cr_assert_eq(mirror_append(mirror, 257, 5, " again", 6, NULL), 0);
+	expect_content("output.lost-1", " world");
+	autojson json_object *have = mirror_have(mirror);
+	cr_expect_eq(json_object_array_length(have), 3, "an agent is told of its own files only");
+
+	mirror_close(mirror);
+	cr_assert_eq(mirror_open(directory, &mirror, &err), 0, "%s", err.text);
+	cut.text[0] = '\0';
+	cut_to("{\"logs\": [[257, 6], [259, 0]]}", &cut);
+	cr_expect_str_eq(cut.text, "output 6 output.lost-2\n");
+	expect_content("output", "hello ");
+	expect_content("output.lost-2", "again");
+	expect_content("output.lost-1", " world");
+}

@@ -38,6 +38,9 @@ Test(record, comes_back_as_it_was_written)
 	record_set(written.op.name, "migrate");
 	written.op.step = 4;
 	written.op.freeze_ns = 1769259204997727759;
+	written.snapshot_count = written.last_snapshot = 1;
+	written.snapshots[0].number = 1;
+	record_set(written.snapshots[0].volume, "vol-2");
 	cr_assert_eq(record_save(path, &written, NULL), 0);
 
 	struct record read;

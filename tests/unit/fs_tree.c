@@ -22,6 +22,9 @@ Test(tree, ids_lead_back_to_their_nodes)
 		{ .kind = TREE_FILES_ENTRY, .serial = 4711, .generation = 256, .volume = 16 },
 		{ .kind = TREE_FILES_ENTRY, .serial = 33554431, .generation = UINT32_MAX, .volume = 31 },
 		{ .kind = TREE_FILES_ENTRY, .serial = 1, .generation = 1 },
+		{ .kind = TREE_SNAPSHOT, .serial = 1, .generation = 1 },
+		{ .kind = TREE_SNAPSHOT, .serial = 1, .generation = 65535 },
+		{ .kind = TREE_SNAPSHOT_HOST, .serial = 8388607, .generation = 2 },
 	};
 	cr_assert_eq(tree_id(&nodes[0]), 1, "FUSE_ROOT_ID");
 	for (size_t i = 0; i < array_length(nodes); i++) {
