@@ -270,9 +270,8 @@ static void op_mkdir(fuse_req_t request, fuse_ino_t parent, const char *name, mo
 /* `rm -r jobs/ID`: what is in the directory of a draft or an ended job goes with it, at the end. */
 static int check_removable(struct floatfs *fs, const struct node *directory)
 {
-	bool in_job =
-	    directory->kind == TREE_JOB || directory->kind == TREE_LOG || directory->kind == TREE_LOG_ENTRY;
-	autojob struct job *job = in_job ? job_find_serial(fs, directory->serial) : NULL;
+	autojob struct job *job =
+	    tree_is_below_job(directory) ? job_find_serial(fs, directory->serial) : NULL;
 	struct record record;
 	if (files_holds(directory))
 		return -EROFS;

@@ -134,6 +134,9 @@ int tree_list(struct floatfs *fs, const struct node *directory,
 /* -ENOENT when it is gone. */
 int tree_stat(struct floatfs *fs, const struct node *node, struct stat *st);
 
+/* Is it a job's directory, or in it? Not the files of an ended job, which are its volumes'. */
+bool tree_is_below_job(const struct node *node);
+
 /* Text of a value, control or link; caller frees. (tree_walk.c) */
 int tree_render(struct floatfs *fs, const struct node *node, char **text, size_t *length);
 /* Whether its content is what it will stay: a log or file of a job that has ended. */

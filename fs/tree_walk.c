@@ -37,7 +37,7 @@ static const char *log_file_of(enum tree_kind kind)
 	return NULL;
 }
 
-static bool is_below_job(const struct node *node)
+bool tree_is_below_job(const struct node *node)
 {
 	const struct tree_entry *entry = tree_entry(node->kind);
 	return node->kind == TREE_JOB || node->kind == TREE_LOG_ENTRY || node->kind == TREE_SNAPSHOT ||
@@ -400,7 +400,7 @@ int tree_stat(struct floatfs *fs, const struct node *node, struct stat *st)
 	st->st_nlink = entry->how == HOW_DIRECTORY ? 2 : 1;
 	st->st_blksize = 4096;
 	set_times(st, clock_now_ns());
-	if (is_below_job(node)) {
+	if (tree_is_below_job(node)) {
 		int status = stat_in_job(fs, node, entry, st);
 		if (status < 0)
 			return status;
@@ -463,7 +463,7 @@ int tree_render(struct floatfs *fs, const struct node *node, char **text, size_t
 static void note_refusal(struct floatfs *fs, const struct node *node, const struct caller *caller,
 			 const char *sentence)
 {
-	autojob struct job *job = is_below_job(node) ? job_find_serial(fs, node->serial) : NULL;
+	autojob struct job *job = tree_is_below_job(node) ? job_find_serial(fs, node->serial) : NULL;
 	if (!job) {
 		users_set_error(fs, caller->uid, sentence);
 		return;

@@ -163,6 +163,37 @@ test_connections_at_a_move() {
 	has_line "$dir/output" "again: new" || fail "there is no way out after the move"
 }
 
+# It does not feel a snapshot; taken back to it, it has connections that are long over.
+test_connections_at_a_snapshot() {
+	make_machine
+	start_daemon
+	submit <<-END
+		#!/bin/bash
+		exec 3<>/dev/tcp/$OUTSIDE/7000
+		trap 'go=yes' USR1
+		echo ready
+		until [[ \$go ]]; do sleep 0.05; done
+		echo kept >&3 && read -r -t 10 line <&3
+		echo "after the snapshot: \$line \$?"
+		go=
+		until [[ \$go ]]; do sleep 0.05; done
+	END
+	wait_line "$dir/output" ready
+	echo checkpoint >"$dir/ctl"
+	wait_event 'Snapshot 1 taken'
+	wait_status Executing
+	echo 'signal USR1' >"$dir/ctl"
+	wait_line "$dir/output" 'after the snapshot: kept 0'
+	echo suspend >"$dir/ctl"
+	wait_status Suspended
+	echo 'resume 1' >"$dir/ctl"
+	wait_status Executing
+	echo 'signal USR1' >"$dir/ctl"
+	wait_line "$dir/output" 'after the snapshot:  1'
+	echo 'signal USR1' >"$dir/ctl"
+	wait_end
+}
+
 # The connections are closed all the same, and the job goes on with a way out.
 test_failed_move() {
 	make_machine

@@ -204,6 +204,17 @@ test_refused_in_the_wrong_state() {
 	ends_without_a_hole
 }
 
+test_removed_with_its_snapshots() {
+	submit_counter
+	checkpoint 1
+	checkpoint 2
+	echo cancel >"$dir/ctl"
+	wait_end
+	rm -r "$dir" || fail "rm -r fails"
+	[[ ! -e $dir ]] || fail "the job is still there"
+	assert_volumes 0
+}
+
 # The calls that a snapshot interrupts are made again, and what the job follows in its own files goes on.
 test_its_calls_go_on() {
 	submit <<-'END'

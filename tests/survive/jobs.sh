@@ -38,6 +38,16 @@ move_once() { # TARGET: false when the migration failed
 	has_moved "$from" && echo "moved, frozen $(info freeze_us) us"
 }
 
+take_snapshot() { # false when it failed
+	echo checkpoint >"$dir/ctl"
+	wait_for 60 is_executing || fail "the snapshot does not end: $(tail -n 3 "$dir/job.events")"
+	! grep 'Snapshot failed' "$dir/job.events"
+}
+
+is_executing() {
+	status_is Executing
+}
+
 # Runs these programs and moves them so many times; false when a migration failed or not all of them were right.
 moves_well() { # MOVES NAME...
 	local count=$1 move types=(c5.large c5.2xlarge)
@@ -45,6 +55,8 @@ moves_well() { # MOVES NAME...
 	for ((move = 1; move <= count; move++)); do
 		wait_for 60 ready_for "$move" || fail "not all are ready for move $move: $(tail -n 3 "$dir/output")"
 		has_line "$dir/output" "READY $move" || break
+		# It must not be seen.
+		((move % 4 != 3)) || take_snapshot || return 1
 		move_once "${types[move % 2]}" || {
 			grep -E 'failed|could not' "$dir/job.events"
 			return 1
