@@ -123,6 +123,9 @@ static const char *finish_end(struct job *job)
 	if (record.snapshot_count > 0 && settings_write_value(job, "instance", record.instance, &err) < 0)
 		log_error("job %s: %s", record.id, err.text);
 	events_write(job, "Job ended: %s%s%s", status, reason[0] ? ", " : "", reason);
+	if (record.lost && record.snapshot_count > 0)
+		events_write(job, "Its last snapshot is %lld: resume it to go on from there",
+			     (long long)record.snapshots[record.snapshot_count - 1].number);
 	job_lock(job);
 	record_set(job->record.reason, reason);
 	if (!job->record.end_ns)

@@ -172,6 +172,41 @@ test_back_after_a_cancel() {
 	ends_without_a_hole
 }
 
+test_back_after_its_host_is_gone() {
+	submit_counter
+	checkpoint 1
+	grows_by 20
+	expect_log 'is gone|did not answer|cannot be detached'
+	echo terminate >"$MOUNT/hosts/$(host)/ctl"
+	wait_status FailToComplete 60
+	wait_event 'Its last snapshot is 1: resume it to go on from there'
+	go_back 1
+	grows_by 20
+	output_is_whole
+	ends_without_a_hole
+}
+
+test_taken_from_inside() {
+	submit <<-'END'
+		#!/bin/bash
+		echo "stage 1"
+		echo checkpoint >/float/jobs/self/ctl || echo "refused: $?"
+		sleep 0.5
+		echo "stage 2"
+		sleep 1000
+	END
+	wait_line "$dir/output" "stage 2"
+	wait_for 30 has_snapshot 1 || fail "no snapshot was taken"
+	wait_status Executing
+	echo cancel >"$dir/ctl"
+	wait_end
+	go_back 1
+	wait_line "$dir/output" "stage 2"
+	assert_equal "stage 1 stage 2" "$(xargs <"$dir/output")" output
+	echo cancel >"$dir/ctl"
+	wait_end
+}
+
 test_snapshots_move_with_the_job() {
 	submit_counter
 	checkpoint 1
