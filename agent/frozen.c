@@ -7,7 +7,6 @@
 
 #include "agent/criu_image.h"
 #include "agent/keeper_client.h"
-#include "agent/logdir.h"
 #include "agent/snapshots.h"
 #include "lib/cleanup.h"
 #include "lib/clock.h"
@@ -313,10 +312,8 @@ int frozen_leave(struct frozen *frozen, struct error *err)
 
 static int take_snapshot(struct frozen *frozen, struct error *err)
 {
-	autofree char *image = layout_path(frozen->layout, "process/image"),
-		      *log = layout_path(frozen->layout, "log");
+	autofree char *image = layout_path(frozen->layout, "process/image");
 	frozen->image_bytes = criu_image_bytes(image);
-	frozen->logs = logdir_sizes(log);
 	return snapshots_take(frozen->layout, frozen->snapshot, err);
 }
 
@@ -399,6 +396,5 @@ void frozen_clear(struct frozen *frozen)
 {
 	json_object_put(frozen->steps);
 	json_object_put(frozen->adopt);
-	json_object_put(frozen->logs);
-	frozen->steps = frozen->adopt = frozen->logs = NULL;
+	frozen->steps = frozen->adopt = NULL;
 }

@@ -39,7 +39,6 @@ struct frozen {
 	int64_t freeze_ns, dumped_ns, released_ns, mounted_ns, thaw_ns;
 	int64_t closed;      /* connections to the outside that are no more, on failure too */
 	int64_t image_bytes; /* of the process image of a snapshot */
-	json_object *logs;   /* array of [generation, size] at the instant of a snapshot; frozen_clear puts */
 	int64_t waited_ns;   /* A: until a dump was not refused any more, and what the last one was for */
 	struct error waited_for;
 	bool gone;          /* A: the tasks are not running here */

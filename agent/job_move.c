@@ -154,17 +154,29 @@ int jobs_dump(struct jobs *jobs, const char *id, int64_t epoch, json_object *bod
 
 /* ---- a snapshot ---- */
 
+/* Its logs are looked at while the job runs on: the snapshot stays as it is. */
+static int describe_snapshot(struct job *job, const char *snap, json_object *answer, struct error *err)
+{
+	int64_t taken_ns;
+	json_object *logs;
+	int status = snapshots_describe(job->layout, snap, &taken_ns, &logs, err);
+	if (status < 0)
+		return status;
+	json_set_int(answer, "taken_ns", taken_ns);
+	json_object_object_add(answer, "logs", logs);
+	return 0;
+}
+
 /* Old ones make room first, and the half of this one that an earlier try may have left goes with them. */
 static int checkpoint(struct job *job, int64_t epoch, json_object *body, const char *snap,
 		      json_object **answer, struct error *err)
 {
 	enum state state = job_get_state(job);
 	int status = 0;
-	if (state == RUNNING && snapshots_are_complete(job->layout, snap)) {
-		*answer = job_get_freeze(job);
-		return 0;
-	}
 	*answer = json_object_new_object();
+	/* How long it took is known to an agent that was killed meanwhile, no more. */
+	if (state == RUNNING && snapshots_are_complete(job->layout, snap))
+		return describe_snapshot(job, snap, *answer, err);
 	if (state == ENDED)
 		status = error_set(err, EOPNOTSUPP, "the job has ended");
 	else if (state != RUNNING)
@@ -184,12 +196,12 @@ static int checkpoint(struct job *job, int64_t epoch, json_object *body, const c
 	job_set_state(job, FROZEN);
 	status = frozen_checkpoint(&frozen, err);
 	set_times(*answer, &frozen);
-	if (frozen.logs)
-		json_object_object_add(*answer, "logs", json_object_get(frozen.logs));
 	job_set_freeze(job, *answer);
 	job_set_state(job, frozen.gone ? DUMPED : RUNNING);
 	if (!frozen.gone)
 		job_note_snapshots(job);
+	if (status == 0)
+		status = describe_snapshot(job, snap, *answer, err);
 	if (status < 0)
 		json_set_string(*answer, "job", job_state_name(job_get_state(job)));
 	frozen_clear(&frozen);

@@ -206,13 +206,11 @@ bool logdir_differs(const struct logdir_list *one, const struct logdir_list *oth
 	return false;
 }
 
-json_object *logdir_sizes(const char *directory)
+json_object *logdir_sizes(int root)
 {
 	struct logdir_list list = { 0 };
 	json_object *sizes = json_object_new_array();
-	autoclose int root = logdir_open(directory);
-	if (root >= 0)
-		logdir_scan(root, NULL, &list);
+	logdir_scan(root, NULL, &list);
 	for (size_t i = 0; i < list.count; i++) {
 		if (list.entries[i].type != LOGDIR_FILE)
 			continue;

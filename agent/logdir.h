@@ -45,8 +45,8 @@ int logdir_open(const char *directory);
 int logdir_scan(int root, const bool *stop, struct logdir_list *list);
 void logdir_clear(struct logdir_list *list);
 
-/* [[generation, size], …] of the regular files in a directory that nobody writes to; caller puts. */
-json_object *logdir_sizes(const char *directory);
+/* [[generation, size], …] of the regular files below a directory that nobody writes to; caller puts. */
+json_object *logdir_sizes(int root);
 
 /* Whether somebody who saw one list must be told the other: all but sizes and times. */
 bool logdir_differs(const struct logdir_list *one, const struct logdir_list *other);

@@ -2,12 +2,14 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include "agent/logdir.h"
 #include "agent/subvolume.h"
 #include "agent/volume.h"
 #include "lib/cleanup.h"
@@ -89,6 +91,26 @@ static int find(int top, const char *subvolume, const char *snap, struct error *
 bool snapshots_are_complete(struct layout *layout, const char *snap)
 {
 	return visit_all(layout, find, snap, NULL) == 0;
+}
+
+int snapshots_describe(struct layout *layout, const char *snap, int64_t *taken_ns, json_object **logs,
+		       struct error *err)
+{
+	char name[SUBVOLUME_SIZE];
+	autofree char *device = NULL;
+	autoclose int top = -1;
+	name_snapshot(name, snap, "log");
+	int status = volume_find(layout->spec->work, 0, &device, err);
+	if (status == 0)
+		status = subvolume_open_top(device, &top, err);
+	if (status < 0)
+		return status;
+	autoclose int log = openat(top, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (log < 0)
+		return error_sys(err, errno, "cannot open the log of snapshot %s", snap);
+	*taken_ns = subvolume_made_ns(log);
+	*logs = logdir_sizes(log);
+	return 0;
 }
 
 /* One that was cut off before is begun anew: what there is instead of `before` is half of a copy at worst. */

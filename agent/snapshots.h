@@ -21,6 +21,12 @@ bool snapshots_name_ok(const char *name);
 
 /* The tasks stand and everything that they wrote is on the volumes, which are mounted. */
 int snapshots_take(struct layout *layout, const char *snap, struct error *err);
+/*
+ * What is to be known of it: its instant, ns of CLOCK_REALTIME, and how long each log file was then ([[generation,
+ * size], …], caller puts).
+ */
+int snapshots_describe(struct layout *layout, const char *snap, int64_t *taken_ns, json_object **logs,
+		       struct error *err);
 /* It was taken of every volume. */
 bool snapshots_are_complete(struct layout *layout, const char *snap);
 

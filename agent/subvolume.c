@@ -43,6 +43,14 @@ bool subvolume_exists(int top, const char *name)
 	return fstatat(top, name, &st, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
+int64_t subvolume_made_ns(int subvolume)
+{
+	struct btrfs_ioctl_get_subvol_info_args info = { 0 };
+	if (ioctl(subvolume, BTRFS_IOC_GET_SUBVOL_INFO, &info) < 0)
+		return 0;
+	return (int64_t)info.otime.sec * 1000000000 + info.otime.nsec;
+}
+
 int subvolume_make(int top, const char *name, struct error *err)
 {
 	struct btrfs_ioctl_vol_args args = { 0 };

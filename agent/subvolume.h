@@ -6,6 +6,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "lib/error.h"
 
@@ -13,6 +14,8 @@
 int subvolume_open_top(const char *device, int *top, struct error *err);
 
 bool subvolume_exists(int top, const char *name);
+/* When it was made: ns of CLOCK_REALTIME; 0: that is not known. */
+int64_t subvolume_made_ns(int subvolume);
 /* There already is success. */
 int subvolume_make(int top, const char *name, struct error *err);
 /* A snapshot of `from`, of this instant. */

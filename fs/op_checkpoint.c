@@ -48,8 +48,11 @@ static int freeze(struct job *job, struct error *err)
 		status = snapshots_save_logs(job, record.op.snapshot, json_get_array(answer, "logs"), err);
 	if (status < 0)
 		return status;
-	op_note_freeze(job, answer, answer, 0);
+	/* An agent that was killed in between does not know how long it took. */
+	if (json_get_int(answer, "freeze_ns", 0))
+		op_note_freeze(job, answer, answer, 0);
 	job_lock(job);
+	job->record.op.taken_ns = json_get_int(answer, "taken_ns", 0);
 	job->record.op.bytes = json_get_int(answer, "image_bytes", 0);
 	job_unlock(job);
 	return 0;
@@ -65,7 +68,7 @@ static int commit(struct job *job, struct error *err)
 		struct record_snapshot *snapshot = &record->snapshots[record->snapshot_count++];
 		*snapshot = (struct record_snapshot){
 			.number = record->op.snapshot,
-			.taken_ns = record->op.dumped_ns,
+			.taken_ns = record->op.taken_ns,
 			.bytes = record->op.bytes,
 		};
 		record_set(snapshot->host, record->host);
@@ -86,9 +89,12 @@ static int report(struct job *job, struct error *err)
 	(void)err;
 	job_snapshot(job, &record);
 	follow_restart(job);
-	op_tell_dump(job, record.host);
-	events_format_duration(record.freeze_us * 1000, took, sizeof(took));
-	events_write(job, "Snapshot %lld taken, frozen for %s", (long long)record.op.snapshot, took);
+	bool known = record.op.freeze_ns && record.op.thaw_ns > record.op.freeze_ns;
+	if (known)
+		op_tell_dump(job, record.host);
+	events_format_duration(record.op.thaw_ns - record.op.freeze_ns, took, sizeof(took));
+	events_write(job, "Snapshot %lld taken%s%s", (long long)record.op.snapshot,
+		     known ? ", frozen for " : "", known ? took : "");
 	return 0;
 }
 

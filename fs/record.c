@@ -95,6 +95,7 @@ static const struct field op_fields[] = {
 	FIELD_NUMBER(record_op, snapshot),
 	FIELD_TEXT(record_op, ended),
 	FIELD_NUMBER(record_op, bytes),
+	FIELD_NUMBER(record_op, taken_ns),
 };
 
 static const struct field volume_fields[] = {

@@ -49,6 +49,7 @@ struct record_op {
 	int64_t snapshot;  /* the number of the one to be taken, or to go back to; 0: none */
 	char ended[24];    /* how it had ended that is to go on */
 	int64_t bytes;     /* of the process image */
+	int64_t taken_ns;
 	int64_t suspended; /* neither host could take it: the process volume is kept */
 	int64_t freeze_ns, dumped_ns, thaw_ns;
 	int64_t closed;    /* connections to the outside that the frozen section cost the job */

@@ -300,6 +300,33 @@ test_the_agent_while_resuming() {
 	stop_daemon
 }
 
+test_the_agent_while_capturing() {
+	local ms last
+	start_daemon
+	submit_counter
+	wait_line "$dir/output" 5
+	for ms in 0 20 40 60 80 100 120 140 160 200; do
+		echo checkpoint >"$dir/ctl"
+		kill_agent "$(host)" $ms
+		wait_for 90 is_settled || fail "it is $(<"$dir/status")"
+		echo "$ms ms: $(<"$dir/status"), $(tail -n 1 "$dir/job.events")"
+		status_is Executing || fail "the job does not go on"
+		last=$(tail -n 1 "$dir/output")
+		wait_line "$dir/output" $((last + 5))
+	done
+	# What an agent did not live to tell of its last one is told by the next: the logs are cut where they must be.
+	wait_for 20 wait_signal || fail "the job takes no signal"
+	echo suspend >"$dir/ctl"
+	wait_status Suspended 60
+	last=$(cd "$dir/snapshots" && printf '%s\n' * | sort -n | tail -n 1)
+	echo "resume $last" >"$dir/ctl"
+	wait_status Executing 60
+	wait_line "$dir/output" $(($(tail -n 1 "$dir/output") + 5))
+	wait_for 20 wait_signal || fail "the job takes no signal"
+	ends_without_a_hole
+	stop_daemon
+}
+
 agent_is_up() { # HOST
 	[[ -n $(agent_of "$1" 2>/dev/null) ]]
 }
