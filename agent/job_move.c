@@ -1,4 +1,4 @@
-/* float, dump, checkpoint, adopt: the operations around the frozen section (frozen.h). */
+/* float, dump, adopt: the operations around the frozen section (frozen.h). */
 #include <errno.h>
 
 #include "agent/job_state.h"
@@ -90,18 +90,10 @@ static int hide_log(struct job *job, struct error *err)
 	return layout_hide_log(job->layout, JOB_UNMOUNT_MS, err);
 }
 
-static int leave(struct job *job, int64_t epoch, json_object *body, json_object *to, json_object **answer,
-		 struct error *err)
+int job_begin_frozen(struct job *job, json_object *body, json_object *answer, struct error *err)
 {
 	enum state state = job_get_state(job);
 	int status = 0;
-	if (state == DUMPED && !to) {
-		if (!layout_shows_log(job->layout))
-			show_log(job);
-		*answer = job_get_freeze(job);
-		return 0;
-	}
-	*answer = json_object_new_object();
 	if (state == ENDED)
 		status = error_set(err, EOPNOTSUPP, "the job has ended");
 	else if (state != RUNNING)
@@ -109,25 +101,44 @@ static int leave(struct job *job, int64_t epoch, json_object *body, json_object 
 		    error_set(err, EOPNOTSUPP, "the job does not run here: it is %s", job_state_name(state));
 	else
 		status = job_set_process(job, json_get_string(body, "process", NULL), err);
-	if (status < 0) {
-		json_set_string(*answer, "job", job_state_name(state));
-		return status;
-	}
+	if (status < 0)
+		json_set_string(answer, "job", job_state_name(state));
+	else
+		job_set_state(job, FROZEN);
+	return status;
+}
 
+void job_end_frozen(struct job *job, struct frozen *frozen, int status, json_object *answer)
+{
+	set_times(answer, frozen);
+	if (frozen->adopt)
+		json_object_object_add(answer, "adopt", json_object_get(frozen->adopt));
+	job_set_freeze(job, answer);
+	job_set_state(job, frozen->gone ? DUMPED : RUNNING);
+	if (status < 0)
+		json_set_string(answer, "job", job_state_name(job_get_state(job)));
+	frozen_clear(frozen);
+}
+
+static int leave(struct job *job, int64_t epoch, json_object *body, json_object *to, json_object **answer,
+		 struct error *err)
+{
+	if (job_get_state(job) == DUMPED && !to) {
+		if (!layout_shows_log(job->layout))
+			show_log(job);
+		*answer = job_get_freeze(job);
+		return 0;
+	}
+	*answer = json_object_new_object();
+	int status = job_begin_frozen(job, body, *answer, err);
+	if (status < 0)
+		return status;
 	struct frozen frozen = job_new_frozen(job, epoch, body);
 	frozen.to = to;
-	job_set_state(job, FROZEN);
 	status = frozen_leave(&frozen, err);
-	set_times(*answer, &frozen);
-	if (frozen.adopt)
-		json_object_object_add(*answer, "adopt", json_object_get(frozen.adopt));
-	job_set_freeze(job, *answer);
-	job_set_state(job, frozen.gone ? DUMPED : RUNNING);
-	if (status < 0)
-		json_set_string(*answer, "job", job_state_name(job_get_state(job)));
-	else if (!to)
+	job_end_frozen(job, &frozen, status, *answer);
+	if (status == 0 && !to)
 		show_log(job);
-	frozen_clear(&frozen);
 	return status;
 }
 
@@ -150,96 +161,6 @@ int jobs_dump(struct jobs *jobs, const char *id, int64_t epoch, json_object *bod
 	*answer = NULL;
 	int status = job_begin(jobs, id, epoch, false, &job, err);
 	return status < 0 ? status : leave(job, epoch, body, NULL, answer, err);
-}
-
-/* ---- a snapshot ---- */
-
-/* Its logs are looked at while the job runs on: the snapshot stays as it is. */
-static int describe_snapshot(struct job *job, const char *snap, json_object *answer, struct error *err)
-{
-	int64_t taken_ns;
-	json_object *logs;
-	int status = snapshots_describe(job->layout, snap, &taken_ns, &logs, err);
-	if (status < 0)
-		return status;
-	json_set_int(answer, "taken_ns", taken_ns);
-	json_object_object_add(answer, "logs", logs);
-	return 0;
-}
-
-/* Old ones make room first, and the half of this one that an earlier try may have left goes with them. */
-static int checkpoint(struct job *job, int64_t epoch, json_object *body, const char *snap,
-		      json_object **answer, struct error *err)
-{
-	enum state state = job_get_state(job);
-	int status = 0;
-	*answer = json_object_new_object();
-	/* How long it took is known to an agent that was killed meanwhile, no more. */
-	if (state == RUNNING && snapshots_are_complete(job->layout, snap))
-		return describe_snapshot(job, snap, *answer, err);
-	if (state == ENDED)
-		status = error_set(err, EOPNOTSUPP, "the job has ended");
-	else if (state != RUNNING)
-		status =
-		    error_set(err, EOPNOTSUPP, "the job does not run here: it is %s", job_state_name(state));
-	else
-		status = job_set_process(job, json_get_string(body, "process", NULL), err);
-	if (status == 0)
-		status = snapshots_tidy(job->layout, json_get_array(body, "keep"), err);
-	if (status < 0) {
-		json_set_string(*answer, "job", job_state_name(state));
-		return status;
-	}
-
-	struct frozen frozen = job_new_frozen(job, epoch, body);
-	frozen.snapshot = snap;
-	job_set_state(job, FROZEN);
-	status = frozen_checkpoint(&frozen, err);
-	set_times(*answer, &frozen);
-	job_set_freeze(job, *answer);
-	job_set_state(job, frozen.gone ? DUMPED : RUNNING);
-	if (!frozen.gone)
-		job_note_snapshots(job);
-	if (status == 0)
-		status = describe_snapshot(job, snap, *answer, err);
-	if (status < 0)
-		json_set_string(*answer, "job", job_state_name(job_get_state(job)));
-	frozen_clear(&frozen);
-	return status;
-}
-
-/* What is on the volumes for snapshots that nobody wants any more. */
-int jobs_tidy(struct jobs *jobs, const char *id, int64_t epoch, json_object *body, json_object **answer,
-	      struct error *err)
-{
-	autooperation struct job *job = NULL;
-	json_object *keep = json_get_array(body, "keep");
-	*answer = NULL;
-	if (!keep)
-		return error_set(err, EINVAL, "the request does not say which snapshots are kept");
-	int status = job_begin(jobs, id, epoch, false, &job, err);
-	if (status == 0 && job_get_state(job) != RUNNING)
-		status = error_set(err, EOPNOTSUPP, "the job does not run here: it is %s",
-				   job_state_name(job_get_state(job)));
-	if (status == 0)
-		status = snapshots_tidy(job->layout, keep, err);
-	if (status == 0)
-		job_note_snapshots(job);
-	if (status == 0)
-		*answer = json_object_new_object();
-	return status;
-}
-
-int jobs_checkpoint(struct jobs *jobs, const char *id, int64_t epoch, json_object *body, json_object **answer,
-		    struct error *err)
-{
-	autooperation struct job *job = NULL;
-	const char *snap = json_get_string(body, "snapshot", "");
-	*answer = NULL;
-	if (!snapshots_name_ok(snap))
-		return error_set(err, EINVAL, "`%.40s` is no name of a snapshot", snap);
-	int status = job_begin(jobs, id, epoch, false, &job, err);
-	return status < 0 ? status : checkpoint(job, epoch, body, snap, answer, err);
 }
 
 /* ---- B ---- */

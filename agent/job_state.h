@@ -135,6 +135,14 @@ int job_set_process(struct job *job, const char *serial, struct error *err);
 int job_open_files(struct job *job, struct error *err);
 void job_close_files(struct job *job);
 
+/*
+ * Of a running job: its process volume is the one of body, and it is `frozen` from here on. On a refusal answer says in
+ * "job" where it is. And afterwards: what there is to tell goes into answer, and the job is what frozen says; frozen is
+ * cleared.
+ */
+int job_begin_frozen(struct job *job, json_object *body, json_object *answer, struct error *err);
+void job_end_frozen(struct job *job, struct frozen *frozen, int status, json_object *answer);
+
 /* job_room.c: count the snapshots on its mounted volumes; its operation lock is held. */
 void job_note_snapshots(struct job *job);
 /* The thread that gives them up for want of room: from before the first operation until none is at work. */

@@ -23,14 +23,6 @@ static int plan(struct job *job, struct error *err)
 	return 0;
 }
 
-static void undo_volume(struct job *job)
-{
-	struct record record;
-	job_snapshot(job, &record);
-	if (!record.op.suspended)
-		op_process_volume_drop(job);
-}
-
 /* Asked again it waits for what is at work there, and a snapshot that is there is success. */
 static int freeze(struct job *job, struct error *err)
 {
@@ -124,31 +116,14 @@ static int trim(struct job *job, struct error *err)
 	return 0;
 }
 
-static const char *finish(struct job *job)
-{
-	struct record record;
-	job_snapshot(job, &record);
-	return record.cancel ? "Cancelling" : "Executing";
-}
-
 static const char *fail(struct job *job)
 {
-	struct record record;
-	job_snapshot(job, &record);
-	events_write(job, "Snapshot failed: %s; the job %s", record.op.reason,
-		     record.op.suspended ? "is suspended" : "goes on");
-	job_lock(job);
-	record_set(job->record.reason, record.op.reason);
-	job_unlock(job);
-	if (record.op.suspended)
-		return op_left_suspended(job);
-	follow_restart(job);
-	return finish(job);
+	return op_freeze_failed(job, "Snapshot");
 }
 
 static const struct op_step steps[] = {
 	{ .name = "plan", .run = plan },
-	{ .name = "volume", .run = op_process_volume_create, .undo = undo_volume },
+	{ .name = "volume", .run = op_process_volume_create, .undo = op_process_volume_undo },
 	{ .name = "grant", .run = op_grant },
 	{ .name = "freeze", .run = freeze, .undo = op_undo_freeze, .frozen = true },
 	{ .name = "commit", .run = commit, .final = true },
@@ -161,6 +136,6 @@ const struct op_table op_checkpoint = {
 	.name = "checkpoint",
 	.steps = steps,
 	.count = array_length(steps),
-	.finish = finish,
+	.finish = op_goes_on,
 	.fail = fail,
 };

@@ -89,6 +89,14 @@ void op_process_volume_drop(struct job *job)
 	job_unlock(job);
 }
 
+void op_process_volume_undo(struct job *job)
+{
+	struct record record;
+	job_snapshot(job, &record);
+	if (!record.op.suspended)
+		op_process_volume_drop(job);
+}
+
 /* The engine writes it before the next step. */
 int op_grant(struct job *job, struct error *err)
 {
@@ -209,6 +217,28 @@ const char *op_left_suspended(struct job *job)
 	record_set(job->record.process_volume, record.op.process_volume);
 	job_unlock(job);
 	return op_suspended(job);
+}
+
+const char *op_goes_on(struct job *job)
+{
+	struct record record;
+	job_snapshot(job, &record);
+	return record.cancel ? "Cancelling" : "Executing";
+}
+
+const char *op_freeze_failed(struct job *job, const char *what)
+{
+	struct record record;
+	job_snapshot(job, &record);
+	events_write(job, "%s failed: %s; the job %s", what, record.op.reason,
+		     record.op.suspended ? "is suspended" : "goes on where it was");
+	job_lock(job);
+	record_set(job->record.reason, record.op.reason);
+	job_unlock(job);
+	if (record.op.suspended)
+		return op_left_suspended(job);
+	follow_restart(job);
+	return op_goes_on(job);
 }
 
 void op_note_freeze(struct job *job, json_object *freeze, json_object *adopt, int64_t offset_ns)

@@ -18,6 +18,9 @@ int op_process_volume_create(struct job *job, struct error *err);
 /* Not needed any more: detached from the job's host and destroyed. */
 void op_process_volume_drop(struct job *job);
 
+/* A step's undo: the same, unless the job is suspended and has its image there. */
+void op_process_volume_undo(struct job *job);
+
 /* A step: the next epoch is the record's before any agent hears of it. */
 int op_grant(struct job *job, struct error *err);
 
@@ -44,6 +47,11 @@ void op_undo_freeze(struct job *job);
  * may be resumed elsewhere. Returns the job's status.
  */
 const char *op_left_suspended(struct job *job);
+
+/* For finish: the job runs, and ends if a cancel came in meanwhile. */
+const char *op_goes_on(struct job *job);
+/* For fail of an operation by that name which leaves the job where it was. */
+const char *op_freeze_failed(struct job *job, const char *what);
 
 /* Keep what the agents measured, until it is told; adopt may be NULL. offset_ns: B's clock less A's. */
 void op_note_freeze(struct job *job, json_object *freeze, json_object *adopt, int64_t offset_ns);

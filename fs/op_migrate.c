@@ -217,13 +217,6 @@ static int reclaim(struct job *job, struct error *err)
 	return status;
 }
 
-static const char *finish(struct job *job)
-{
-	struct record record;
-	job_snapshot(job, &record);
-	return record.cancel ? "Cancelling" : "Executing";
-}
-
 static const char *fail(struct job *job)
 {
 	struct record record;
@@ -243,7 +236,7 @@ static const char *fail(struct job *job)
 	if (suspended)
 		return op_left_suspended(job);
 	follow_restart(job);
-	return record.cancel ? "Cancelling" : "Executing";
+	return op_goes_on(job);
 }
 
 static const struct op_step steps[] = {
@@ -262,6 +255,6 @@ const struct op_table op_migrate = {
 	.steps = steps,
 	.count = array_length(steps),
 	.abortable = true,
-	.finish = finish,
+	.finish = op_goes_on,
 	.fail = fail,
 };

@@ -180,13 +180,6 @@ static int drop(struct job *job, struct error *err)
 	return snapshot ? job->fs->ops->volume_detach(job->fs->cloud, snapshot->volume, record.host, err) : 0;
 }
 
-static const char *finish(struct job *job)
-{
-	struct record record;
-	job_snapshot(job, &record);
-	return record.cancel ? "Cancelling" : "Executing";
-}
-
 static const char *fail(struct job *job)
 {
 	struct record record;
@@ -219,6 +212,6 @@ const struct op_table op_resume = {
 	.count = array_length(steps),
 	.cancellable = true,
 	.revives = true,
-	.finish = finish,
+	.finish = op_goes_on,
 	.fail = fail,
 };

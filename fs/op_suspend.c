@@ -35,14 +35,6 @@ static int plan(struct job *job, struct error *err)
 	return drop_left_over(job, err);
 }
 
-static void undo_volume(struct job *job)
-{
-	struct record record;
-	job_snapshot(job, &record);
-	if (!record.op.suspended)
-		op_process_volume_drop(job);
-}
-
 /* Asked again it waits for what is at work there, and a job that is an image already is success. */
 static int freeze(struct job *job, struct error *err)
 {
@@ -107,22 +99,12 @@ static const char *finish(struct job *job)
 
 static const char *fail(struct job *job)
 {
-	struct record record;
-	job_snapshot(job, &record);
-	events_write(job, "Suspend failed: %s; the job %s", record.op.reason,
-		     record.op.suspended ? "is suspended on its host" : "goes on where it was");
-	job_lock(job);
-	record_set(job->record.reason, record.op.reason);
-	job_unlock(job);
-	if (record.op.suspended)
-		return op_left_suspended(job);
-	follow_restart(job);
-	return record.cancel ? "Cancelling" : "Executing";
+	return op_freeze_failed(job, "Suspend");
 }
 
 static const struct op_step steps[] = {
 	{ .name = "plan", .run = plan },
-	{ .name = "volume", .run = op_process_volume_create, .undo = undo_volume },
+	{ .name = "volume", .run = op_process_volume_create, .undo = op_process_volume_undo },
 	{ .name = "grant", .run = op_grant },
 	{ .name = "freeze", .run = freeze, .undo = op_undo_freeze, .frozen = true },
 	{ .name = "logs", .run = await_logs, .final = true },
