@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "fs/files.h"
+#include "fs/fuse_device.h"
 #include "fs/fuse_dir.h"
 #include "fs/fuse_watch.h"
 #include "fs/images.h"
@@ -666,19 +667,19 @@ static void raise_readahead(const char *mountpoint)
 static int mount_session(struct fuse_session *session, const char *mountpoint, bool private_mount,
 			 struct error *err)
 {
-	char device[32], data[120];
+	char data[120];
 	autoclose int fd = open("/dev/fuse", O_RDWR | O_CLOEXEC);
 	if (fd < 0)
 		return error_sys(err, errno, "cannot open /dev/fuse");
-	snprintf(device, sizeof(device), "/dev/fd/%d", fd);
 	snprintf(data, sizeof(data), "fd=%d,rootmode=40000,user_id=0,group_id=0,default_permissions%s", fd,
 		 private_mount ? "" : ",allow_other");
 	if (mount("floatfs", mountpoint, "fuse.floatfs", MS_NOSUID | MS_NODEV, data) < 0)
 		return error_sys(err, errno, "cannot mount on %s", mountpoint);
 	raise_readahead(mountpoint);
-	if (fuse_session_mount(session, device) != 0) {
+	int status = fuse_device_attach(session, fd);
+	if (status < 0) {
 		umount2(mountpoint, MNT_DETACH);
-		return error_set(err, EIO, "libfuse does not serve %s", mountpoint);
+		return error_sys(err, -status, "libfuse does not serve %s", mountpoint);
 	}
 	(void)take_fd(fd); /* the session's */
 	return 0;
