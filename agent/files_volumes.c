@@ -6,47 +6,16 @@
 #include <unistd.h>
 
 #include "agent/files_inside.h"
+#include "agent/inode.h"
 #include "lib/cleanup.h"
 #include "lib/file.h"
 
-enum {
-	/* linux/exportfs.h, FILEID_BTRFS_WITHOUT_PARENT: inode, subvolume (64 bits each), generation (32). */
-	HANDLE_TYPE = 0x4d,
-	HANDLE_BYTES = 20,
-};
-
 /* ---- files by number ---- */
 
-union handle {
-	struct file_handle head;
-	struct {
-		struct file_handle head;
-		uint64_t inode, subvolume;
-		uint32_t generation;
-	} __attribute__((packed)) btrfs;
-};
-
-static int read_subvolume(struct files_volume *volume)
-{
-	union handle handle = { .head.handle_bytes = HANDLE_BYTES };
-	int mount_id;
-	if (name_to_handle_at(volume->fd, "", &handle.head, &mount_id, AT_EMPTY_PATH) < 0)
-		return -errno;
-	if (handle.head.handle_type != HANDLE_TYPE || handle.head.handle_bytes != HANDLE_BYTES)
-		return -EOPNOTSUPP;
-	volume->subvolume = handle.btrfs.subvolume;
-	return 0;
-}
-
-/* A generation of 0 is any: inode numbers are not used twice (fs/btrfs/export.c, btrfs_get_dentry). */
 int files_open_inode(const struct files *files, struct files_place place, int flags)
 {
 	const struct files_volume *volume = &files->volumes[place.volume];
-	union handle handle = { .btrfs = { .inode = place.inode, .subvolume = volume->subvolume } };
-	handle.head.handle_bytes = HANDLE_BYTES;
-	handle.head.handle_type = HANDLE_TYPE;
-	int fd = open_by_handle_at(volume->fd, &handle.head, flags | O_CLOEXEC);
-	return fd < 0 ? -errno : fd;
+	return inode_open(volume->fd, volume->subvolume, place.inode, flags);
 }
 
 int files_open_place(const struct files *files, struct files_place place, struct stat *st)
@@ -122,7 +91,7 @@ static int open_volume(struct files *files, const struct layout *layout, const c
 	if (volume->fd < 0)
 		return error_sys(err, errno, "cannot open %s", path);
 	files->volume_count++;
-	int status = fstat(volume->fd, &st) < 0 ? -errno : read_subvolume(volume);
+	int status = fstat(volume->fd, &st) < 0 ? -errno : inode_subvolume(volume->fd, &volume->subvolume);
 	volume->device = st.st_dev;
 	return status < 0 ? error_sys(err, -status, "the volume at %s cannot be read by inode number", path)
 			  : 0;

@@ -10,6 +10,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "agent/inode.h"
 #include "lib/cleanup.h"
 #include "lib/file.h"
 #include "lib/utf8.h"
@@ -190,6 +191,71 @@ int logdir_scan(int root, const bool *stop, struct logdir_list *list)
 	}
 	list->count = kept;
 	return 0;
+}
+
+int logdir_compare_generations(const void *one, const void *other)
+{
+	uint64_t a = *(const uint64_t *)one, b = *(const uint64_t *)other;
+	return a < b ? -1 : a > b;
+}
+
+static bool has_a_name(int place, uint64_t subvolume, uint64_t generation)
+{
+	struct stat st;
+	autoclose int fd = inode_open(place, subvolume, generation, O_PATH);
+	return fd >= 0 && fstat(fd, &st) == 0 && st.st_nlink > 0;
+}
+
+size_t logdir_missed(int root, const struct logdir_list *list, uint64_t *generations, size_t count)
+{
+	uint64_t subvolume;
+	size_t missed = 0;
+	autofree uint64_t *seen = calloc(list->count + 1, sizeof(*seen));
+	autoclose int place = open_beneath(root, ".", O_RDONLY | O_DIRECTORY | O_NOATIME);
+	if (!seen || place < 0 || inode_subvolume(place, &subvolume) < 0)
+		return 0;
+	for (size_t i = 0; i < list->count; i++)
+		seen[i] = list->entries[i].generation;
+	qsort(seen, list->count, sizeof(*seen), logdir_compare_generations);
+	for (size_t i = 0; i < count; i++)
+		if (!bsearch(&generations[i], seen, list->count, sizeof(*seen), logdir_compare_generations) &&
+		    has_a_name(place, subvolume, generations[i]))
+			generations[missed++] = generations[i];
+	return missed;
+}
+
+static int copy_entry(const struct logdir_entry *entry, struct logdir_list *list)
+{
+	struct logdir_entry copy = *entry;
+	copy.path = strdup(entry->path);
+	copy.name = strdup(entry->name);
+	copy.target = entry->target ? strdup(entry->target) : NULL;
+	struct logdir_entry *place = add_entry(list);
+	if (copy.path && copy.name && (copy.target || !entry->target) && place) {
+		*place = copy;
+		return 0;
+	}
+	list->count -= place != NULL;
+	free(copy.path);
+	free(copy.name);
+	free(copy.target);
+	return -ENOMEM;
+}
+
+int logdir_keep(struct logdir_list *list, const struct logdir_list *from, const uint64_t *generations,
+		size_t count)
+{
+	size_t sorted = list->count;
+	int status = 0;
+	for (size_t i = 0; i < from->count && status == 0; i++) {
+		const struct logdir_entry *entry = &from->entries[i];
+		if (bsearch(&entry->generation, generations, count, sizeof(*generations),
+			    logdir_compare_generations) &&
+		    !bsearch(entry, list->entries, sorted, sizeof(*entry), compare_names))
+			status = copy_entry(entry, list);
+	}
+	qsort(list->entries, list->count, sizeof(*list->entries), compare_names);
+	return status;
 }
 
 bool logdir_differs(const struct logdir_list *one, const struct logdir_list *other)

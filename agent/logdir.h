@@ -48,6 +48,16 @@ void logdir_clear(struct logdir_list *list);
 /* [[generation, size], …] of the regular files below a directory that nobody writes to; caller puts. */
 json_object *logdir_sizes(int root);
 
+/*
+ * A scan misses what the job renames meanwhile: the walk was past the place where it is now. Of these generations (ascending),
+ * those that the list lacks and that are there still, moved to the front: how many.
+ */
+size_t logdir_missed(int root, const struct logdir_list *list, uint64_t *generations, size_t count);
+/* Adds a copy of the entries of another list that have one of these generations (ascending), but where their names are taken. */
+int logdir_keep(struct logdir_list *list, const struct logdir_list *from, const uint64_t *generations,
+		size_t count);
+int logdir_compare_generations(const void *one, const void *other); /* for qsort */
+
 /* Whether somebody who saw one list must be told the other: all but sizes and times. */
 bool logdir_differs(const struct logdir_list *one, const struct logdir_list *other);
 

@@ -16,6 +16,7 @@ enum {
 	    20000000,        /* a file written so shortly ago may change again under the same time stamp */
 	PACE_SCAN = 4,       /* walking a directory takes at most a fifth of the time */
 	PACE_NAMES_NS = 500, /* for each byte of a names frame: 2 MB a second */
+	SCANS = 10,          /* so often at once, while each misses what the job renames meanwhile */
 };
 
 struct file {
@@ -136,12 +137,48 @@ static int merge_files(struct tail *tail, const struct logdir_list *list)
 	return 0;
 }
 
+/* What the other side has, ascending: all that was told, or what it said at first. Caller frees; NULL without memory. */
+static uint64_t *told_generations(const struct tail *tail, size_t *count)
+{
+	*count = tail->named ? tail->known.count : tail->have_count;
+	uint64_t *generations = calloc(*count + 1, sizeof(*generations));
+	for (size_t i = 0; generations && i < *count; i++)
+		generations[i] = tail->named ? tail->known.entries[i].generation : tail->have[i].generation;
+	if (generations)
+		qsort(generations, *count, sizeof(*generations), logdir_compare_generations);
+	return generations;
+}
+
+/*
+ * A list of all that there is. A file that it missed would be forgotten by the other side, and told again from its beginning:
+ * what the last of some scans missed keeps the name that it had.
+ */
+static int scan_all(struct tail *tail, int root, const bool *stop, struct logdir_list *fresh)
+{
+	int status = 0;
+	for (int left = SCANS; left > 0; left--) {
+		size_t count;
+		status = logdir_scan(root, stop, fresh);
+		if (status < 0 || fresh->cut || (tail->named && !logdir_differs(&tail->known, fresh)))
+			return status;
+		autofree uint64_t *generations = told_generations(tail, &count);
+		if (!generations)
+			return -ENOMEM;
+		count = logdir_missed(root, fresh, generations, count);
+		if (count == 0)
+			return 0;
+		if (left == 1)
+			status = logdir_keep(fresh, &tail->known, generations, count);
+	}
+	return status;
+}
+
 /* Look at the whole directory; 1 when the names must be told. */
 static int scan(struct tail *tail, int root, const bool *stop, struct frame *frame)
 {
 	int64_t before = clock_monotonic_ns();
 	struct logdir_list fresh = { 0 };
-	int status = logdir_scan(root, stop, &fresh);
+	int status = scan_all(tail, root, stop, &fresh);
 	if (status == 0)
 		status = merge_files(tail, &fresh);
 	if (status < 0) {
