@@ -85,6 +85,16 @@ void frame_truncated(struct frame *frame, uint64_t generation)
 	append(frame, text, (size_t)length);
 }
 
+void frame_coming(struct frame *frame, const uint64_t *generations, size_t count)
+{
+	autojson json_object *line = json_object_new_object();
+	json_object *array = json_object_new_array();
+	for (size_t i = 0; i < count; i++)
+		json_object_array_add(array, json_object_new_uint64(generations[i]));
+	json_object_object_add(line, "coming", array);
+	frame_json(frame, line);
+}
+
 void frame_names(struct frame *frame, const struct logdir_list *list)
 {
 	static const char *const types[] = { "file", "directory", "link" };

@@ -27,5 +27,6 @@ void frame_dumped(struct frame *frame);
 void frame_given_up(struct frame *frame, json_object *names);
 void frame_exit(struct frame *frame, json_object *exit); /* borrowed */
 void frame_truncated(struct frame *frame, uint64_t generation);
+void frame_coming(struct frame *frame, const uint64_t *generations, size_t count);
 void frame_names(struct frame *frame, const struct logdir_list *list);
 void frame_data(struct frame *frame, uint64_t generation, int64_t offset, const void *data, size_t length);

@@ -26,8 +26,11 @@ struct file {
 	uint64_t head_hash; /* of its first head_length bytes, as they were told */
 	size_t head_length;
 	size_t entry; /* one of its names in known */
+	int64_t due;  /* told at least so far before the names are */
 	bool behind;  /* has to be looked at */
+	bool looked;  /* was, since the last scan */
 	bool unsettled;
+	bool announced; /* the other side takes its data */
 };
 
 struct tail {
@@ -37,6 +40,9 @@ struct tail {
 	struct file *have; /* what the other side said, sorted; until the first look */
 	size_t have_count;
 	bool due, named, cut_told;
+	bool held; /* the names of `known` are still to be told, once the data is */
+	bool
+	    lost; /* and a file had another name when it was looked at: they are those of another scan then */
 	int64_t scan_at_ns;
 	char burst[TAIL_BURST];
 };
@@ -124,10 +130,13 @@ static int merge_files(struct tail *tail, const struct logdir_list *list)
 			*file = *old;
 		} else {
 			file->offset = had ? had->offset : 0;
+			file->announced = had;
 			file->head_hash = hash_start;
 			file->mtime_ns = INT64_MIN;
 		}
 		file->entry = place;
+		file->due = entry->size;
+		file->looked = false;
 		if (entry->size != file->offset || entry->mtime_ns != file->mtime_ns || file->unsettled)
 			file->behind = true;
 	}
@@ -173,7 +182,25 @@ static int scan_all(struct tail *tail, int root, const bool *stop, struct logdir
 	return status;
 }
 
-/* Look at the whole directory; 1 when the names must be told. */
+/* Files whose data the other side does not know where to put yet: 1 with a frame. */
+static int announce(struct tail *tail, struct frame *frame)
+{
+	size_t count = 0;
+	autofree uint64_t *generations = calloc(tail->count + 1, sizeof(*generations));
+	if (!generations)
+		return -ENOMEM;
+	for (size_t i = 0; i < tail->count; i++) {
+		if (tail->files[i].announced)
+			continue;
+		tail->files[i].announced = true;
+		generations[count++] = tail->files[i].generation;
+	}
+	if (count)
+		frame_coming(frame, generations, count);
+	return count > 0;
+}
+
+/* Look at the whole directory; 1 with a frame. */
 static int scan(struct tail *tail, int root, const bool *stop, struct frame *frame)
 {
 	int64_t before = clock_monotonic_ns();
@@ -190,16 +217,34 @@ static int scan(struct tail *tail, int root, const bool *stop, struct frame *fra
 		log_info("a log directory has too many names: those beyond the first %zu are not followed",
 			 fresh.count);
 	}
-	bool changed = !tail->named || logdir_differs(&tail->known, &fresh);
+	tail->held |= !tail->named || logdir_differs(&tail->known, &fresh);
 	logdir_clear(&tail->known);
 	tail->known = fresh;
-	tail->due = false;
+	tail->due = tail->lost = false;
 	tail->named = true;
 	tail->have_count = 0; /* a generation that was gone at the first look is forgotten */
 	int64_t after = clock_monotonic_ns();
 	tail->scan_at_ns = after + (after - before) * PACE_SCAN;
-	if (!changed)
-		return 0;
+	return announce(tail, frame);
+}
+
+/*
+ * Who sees a name sees what was in the file when it was named so: a result that is written and then renamed into its place is
+ * there whole. What a file gets meanwhile is not waited for.
+ */
+static bool data_is_told(const struct tail *tail)
+{
+	for (size_t i = 0; i < tail->count; i++) {
+		const struct file *file = &tail->files[i];
+		if (file->behind && (!file->looked || file->offset < file->due))
+			return false;
+	}
+	return true;
+}
+
+static int tell_names(struct tail *tail, struct frame *frame)
+{
+	tail->held = false;
 	frame_names(frame, &tail->known);
 	tail->scan_at_ns += (int64_t)frame->length * PACE_NAMES_NS;
 	return 1;
@@ -255,11 +300,12 @@ static bool head_is_same(struct file *file, int fd)
 static int look(struct tail *tail, struct file *file, int root, struct frame *frame)
 {
 	struct stat st;
+	file->looked = true;
 	autoclose int fd = open_file(tail, file, root, &st);
 	if (fd < 0) {
 		/* Gone or renamed between: the next scan tells. */
 		file->behind = false;
-		tail->due = true;
+		tail->due = tail->lost = true;
 		return 0;
 	}
 	int64_t mtime_ns = (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec;
@@ -297,11 +343,13 @@ int tail_next(struct tail *tail, int root, const bool *stop, bool wanted, struct
 	*again_ms = 0;
 	if (wanted)
 		tail->due = true;
-	if (tail->due && clock_monotonic_ns() >= tail->scan_at_ns) {
+	if (tail->due && (!tail->held || tail->lost) && clock_monotonic_ns() >= tail->scan_at_ns) {
 		int status = scan(tail, root, stop, frame);
 		if (status != 0)
 			return status;
 	}
+	if (tail->held && !tail->lost && data_is_told(tail))
+		return tell_names(tail, frame);
 	/* In turn, so that a busy file does not keep the others waiting. */
 	for (size_t i = 0; i < tail->count; i++) {
 		if (__atomic_load_n(stop, __ATOMIC_RELAXED))
@@ -310,6 +358,8 @@ int tail_next(struct tail *tail, int root, const bool *stop, bool wanted, struct
 		if (file->behind && look(tail, file, root, frame) == 1)
 			return 1;
 	}
+	if (tail->held && !tail->lost)
+		return tell_names(tail, frame);
 	if (tail->due) {
 		int64_t left = tail->scan_at_ns - clock_monotonic_ns();
 		*again_ms = left > 0 ? (int)(left / 1000000) + 1 : 1;

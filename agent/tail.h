@@ -5,6 +5,7 @@
  *
  * A file is known by its generation (inode number). A generation that is in no name any more is forgotten, by
  * both sides: when a name of it comes back, it is told again from offset 0.
+ * Names are told when all that their scan saw in the files is: who sees a name sees what the file held when it was named so.
  * Appending is told as it is. When a file got smaller, or its first bytes are no longer those that were told
  * (it was truncated and written again between two looks), it is told as truncated and again from 0. Not
  * thread-safe: one stream's thread uses it.

@@ -135,12 +135,14 @@ static int take_frame(void *context, json_object *frame)
 	struct follower *follower = context;
 	struct job *job = follower->job;
 	struct error err = { 0 };
-	json_object *names = json_get_array(frame, "names"), *exit = json_get_object(frame, "exit"),
-		    *given_up = json_get_array(frame, "given_up");
+	json_object *names = json_get_array(frame, "names"), *coming = json_get_array(frame, "coming"),
+		    *exit = json_get_object(frame, "exit"), *given_up = json_get_array(frame, "given_up");
 	int status = 0;
 	if (names) {
 		status = mirror_set_names(job->mirror, names, &err);
 		job_changed(job, CHANGE_LOGS);
+	} else if (coming) {
+		status = mirror_set_coming(job->mirror, coming, &err);
 	} else if (json_get_int(frame, "truncated", 0) > 0) {
 		status = mirror_truncate(job->mirror, (uint64_t)json_get_int(frame, "truncated", 0),
 					 json_get_int(frame, "size", 0), &err);

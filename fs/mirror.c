@@ -9,173 +9,26 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "fs/mirror_names.h"
 #include "lib/cleanup.h"
 #include "lib/clock.h"
 #include "lib/file.h"
 #include "lib/json.h"
 
-enum { NAMES_MAX = 100000 };
-
-/* Generations from here on are ours: what was cut off. No volume gets to such an inode number. */
-#define LOST_FIRST 0xf0000000ULL
-
-struct names {
-	struct mirror_entry *entries; /* by path */
-	struct mirror_entry **by_generation;
-	size_t count;
-};
-
 struct mirror {
 	char *directory;
 	pthread_mutex_t lock; /* guards what follows */
-	struct names names;
+	struct mirror_names names;
 	json_object *lost; /* array of names as agents tell them: of what was cut off */
+	struct mirror_coming coming;
 	/* The generation that was appended to last, kept open: most data comes in runs of one file. */
 	uint64_t open_generation;
 	int open_fd;
 };
 
-static const char *const type_names[] = { "file", "directory", "link" };
-
 static char *content_path(struct mirror *mirror, uint64_t generation)
 {
 	return format_string("%s/%llu", mirror->directory, (unsigned long long)generation);
-}
-
-/* A path that an agent names: relative, no empty, `.` or `..` part. */
-static bool path_ok(const char *path)
-{
-	if (!*path || strlen(path) >= sizeof(((struct mirror_entry *)0)->path))
-		return false;
-	for (const char *part = path; part; part = strchr(part, '/')) {
-		if (part != path)
-			part++;
-		size_t length = strcspn(part, "/");
-		if (length == 0 || (length == 1 && part[0] == '.') ||
-		    (length == 2 && !strncmp(part, "..", 2)))
-			return false;
-	}
-	return true;
-}
-
-static int parse_entry(json_object *name, struct mirror_entry *entry)
-{
-	memset(entry, 0, sizeof(*entry));
-	const char *path = json_get_string(name, "path", "");
-	const char *type = json_get_string(name, "type", "");
-	const char *target = json_get_string(name, "target", "");
-	int64_t generation = json_get_int(name, "generation", 0);
-	size_t i = 0;
-	while (i < array_length(type_names) && strcmp(type_names[i], type))
-		i++;
-	if (i == array_length(type_names) || !path_ok(path) || generation < 1 || generation > UINT32_MAX)
-		return -EBADMSG;
-	snprintf(entry->path, sizeof(entry->path), "%s", path);
-	entry->type = (enum mirror_type)i;
-	/* A link that leads out of the log directory would lead a reader into the reader's own files. */
-	if (entry->type == MIRROR_LINK && (!path_ok(target) || strlen(target) >= sizeof(entry->target)))
-		return -EBADMSG;
-	if (entry->type == MIRROR_LINK)
-		snprintf(entry->target, sizeof(entry->target), "%s", target);
-	entry->generation = (uint64_t)generation;
-	entry->mode = (mode_t)json_get_int(name, "mode", 0600) & 0777;
-	entry->mtime_ns = json_get_int(name, "mtime_ns", 0);
-	if (entry->mtime_ns < 0)
-		entry->mtime_ns = 0;
-	return 0;
-}
-
-static int compare_paths(const void *one, const void *other)
-{
-	return strcmp(((const struct mirror_entry *)one)->path, ((const struct mirror_entry *)other)->path);
-}
-
-static int compare_generations(const void *one, const void *other)
-{
-	uint64_t a = (*(struct mirror_entry *const *)one)->generation,
-		 b = (*(struct mirror_entry *const *)other)->generation;
-	return a < b ? -1 : a > b;
-}
-
-static struct mirror_entry *find_path(const struct names *names, const char *path)
-{
-	struct mirror_entry key = { 0 };
-	if (strlen(path) >= sizeof(key.path))
-		return NULL;
-	snprintf(key.path, sizeof(key.path), "%s", path);
-	return names->count ? bsearch(&key, names->entries, names->count, sizeof(key), compare_paths) : NULL;
-}
-
-static struct mirror_entry *find_generation(const struct names *names, uint64_t generation)
-{
-	struct mirror_entry key = { .generation = generation }, *at = &key;
-	struct mirror_entry **found =
-	    names->count ? bsearch(&at, names->by_generation, names->count, sizeof(at), compare_generations)
-			 : NULL;
-	return found ? *found : NULL;
-}
-
-static void names_clear(struct names *names)
-{
-	free(names->entries);
-	free(names->by_generation);
-	*names = (struct names){ 0 };
-}
-
-static int compare_nodes(const void *one, const void *other)
-{
-	const struct mirror_entry *a = one, *b = other;
-	return a->generation != b->generation ? (a->generation < b->generation ? -1 : 1)
-					      : compare_paths(a, b);
-}
-
-/* A generation is one file, directory or link, and a directory has one path. */
-static bool is_another_node(const struct mirror_entry *kept, const struct mirror_entry *entry)
-{
-	return kept->generation != entry->generation ||
-	       (kept->type == entry->type && entry->type != MIRROR_DIRECTORY);
-}
-
-static bool is_another_path(const struct mirror_entry *kept, const struct mirror_entry *entry)
-{
-	return strcmp(kept->path, entry->path) != 0;
-}
-
-/* Sorts, and leaves out what contradicts the one before it. */
-static void sort_entries(struct names *names, int (*compare)(const void *one, const void *other),
-			 bool (*is_another)(const struct mirror_entry *kept,
-					    const struct mirror_entry *entry))
-{
-	size_t kept = 0;
-	qsort(names->entries, names->count, sizeof(*names->entries), compare);
-	for (size_t i = 0; i < names->count; i++)
-		if (kept == 0 || is_another(&names->entries[kept - 1], &names->entries[i]))
-			names->entries[kept++] = names->entries[i];
-	names->count = kept;
-}
-
-/* Names that the mirror cannot show (too long, or a device, say) are left out; they stay on the volume. */
-static int parse_names(json_object *array, struct names *names)
-{
-	size_t room = json_object_array_length(array);
-	*names = (struct names){ 0 };
-	if (room > NAMES_MAX)
-		return -EFBIG;
-	names->entries = calloc(room + 1, sizeof(*names->entries));
-	names->by_generation = calloc(room + 1, sizeof(*names->by_generation));
-	if (!names->entries || !names->by_generation) {
-		names_clear(names);
-		return -ENOMEM;
-	}
-	for (size_t i = 0; i < room; i++)
-		if (parse_entry(json_object_array_get_idx(array, i), &names->entries[names->count]) == 0)
-			names->count++;
-	sort_entries(names, compare_nodes, is_another_node);
-	sort_entries(names, compare_paths, is_another_path);
-	for (size_t i = 0; i < names->count; i++)
-		names->by_generation[i] = &names->entries[i];
-	qsort(names->by_generation, names->count, sizeof(*names->by_generation), compare_generations);
-	return 0;
 }
 
 static void close_content_locked(struct mirror *mirror)
@@ -210,7 +63,7 @@ int mirror_open(const char *directory, struct mirror **out, struct error *err)
 		json_object_put(mirror->lost);
 		mirror->lost = json_object_get(lost);
 	}
-	if (status == 0 && parse_names(names, &mirror->names) < 0)
+	if (status == 0 && mirror_names_parse(names, &mirror->names) < 0)
 		status = error_set(err, ENOMEM, "out of memory");
 	if (status < 0) {
 		mirror_close(mirror);
@@ -226,15 +79,54 @@ void mirror_close(struct mirror *mirror)
 		return;
 	close_content_locked(mirror);
 	pthread_mutex_destroy(&mirror->lock);
-	names_clear(&mirror->names);
+	mirror_names_clear(&mirror->names);
 	json_object_put(mirror->lost);
+	free(mirror->coming.generations);
 	free(mirror->directory);
 	free(mirror);
 }
 
+static void drop_content(struct mirror *mirror, uint64_t generation)
+{
+	const struct mirror_entry *still = mirror_names_find_generation(&mirror->names, generation);
+	if (still && still->type == MIRROR_FILE)
+		return;
+	autofree char *path = content_path(mirror, generation);
+	unlink(path);
+}
+
+/* All that came has a name now, or is gone. */
+static void forget_coming_locked(struct mirror *mirror)
+{
+	for (size_t i = 0; i < mirror->coming.count; i++)
+		drop_content(mirror, mirror->coming.generations[i]);
+	free(mirror->coming.generations);
+	mirror->coming = (struct mirror_coming){ 0 };
+}
+
+/* What an earlier floatfs had of a file that never came to a name here is told again from its beginning. */
+int mirror_set_coming(struct mirror *mirror, json_object *array, struct error *err)
+{
+	struct mirror_coming fresh, old;
+	pthread_mutex_lock(&mirror->lock);
+	int status = mirror_coming_add(array, &mirror->coming, &fresh);
+	if (status == 0) {
+		old = mirror->coming;
+		mirror->coming = fresh;
+		for (size_t i = 0; i < fresh.count; i++)
+			if (!mirror_coming_has(&old, fresh.generations[i]))
+				drop_content(mirror, fresh.generations[i]);
+		free(old.generations);
+	}
+	pthread_mutex_unlock(&mirror->lock);
+	if (status == 0)
+		status = file_make_directories(mirror->directory, 0700);
+	return status < 0 ? error_sys(err, -status, "log data cannot be kept in %s", mirror->directory) : 0;
+}
+
 static bool is_lost(int64_t generation)
 {
-	return (uint64_t)generation >= LOST_FIRST;
+	return (uint64_t)generation >= MIRROR_LOST_FIRST;
 }
 
 /* What an agent names, and what is ours. */
@@ -253,9 +145,9 @@ static json_object *add_lost(struct mirror *mirror, json_object *array)
 
 int mirror_set_names(struct mirror *mirror, json_object *array, struct error *err)
 {
-	struct names fresh, old;
+	struct mirror_names fresh, old;
 	autojson json_object *all = add_lost(mirror, array);
-	int status = parse_names(all, &fresh);
+	int status = mirror_names_parse(all, &fresh);
 	if (status == 0)
 		status = file_make_directories(mirror->directory, 0700);
 	if (status == 0) {
@@ -266,7 +158,7 @@ int mirror_set_names(struct mirror *mirror, json_object *array, struct error *er
 		status = json_write_file(path, index, 0600);
 	}
 	if (status < 0) {
-		names_clear(&fresh);
+		mirror_names_clear(&fresh);
 		return error_sys(err, -status, "the names of the log directory cannot be kept in %s",
 				 mirror->directory);
 	}
@@ -274,15 +166,12 @@ int mirror_set_names(struct mirror *mirror, json_object *array, struct error *er
 	old = mirror->names;
 	mirror->names = fresh;
 	close_content_locked(mirror);
-	for (size_t i = 0; i < old.count; i++) {
-		const struct mirror_entry *still = find_generation(&fresh, old.entries[i].generation);
-		if (old.entries[i].type != MIRROR_FILE || (still && still->type == MIRROR_FILE))
-			continue;
-		autofree char *path = content_path(mirror, old.entries[i].generation);
-		unlink(path);
-	}
+	for (size_t i = 0; i < old.count; i++)
+		if (old.entries[i].type == MIRROR_FILE)
+			drop_content(mirror, old.entries[i].generation);
+	forget_coming_locked(mirror);
 	pthread_mutex_unlock(&mirror->lock);
-	names_clear(&old);
+	mirror_names_clear(&old);
 	return 0;
 }
 
@@ -292,8 +181,8 @@ static int writable_locked(struct mirror *mirror, uint64_t generation)
 	if (mirror->open_fd >= 0 && mirror->open_generation == generation)
 		return mirror->open_fd;
 	close_content_locked(mirror);
-	struct mirror_entry *entry = find_generation(&mirror->names, generation);
-	if (!entry || entry->type != MIRROR_FILE)
+	struct mirror_entry *entry = mirror_names_find_generation(&mirror->names, generation);
+	if (!(entry && entry->type == MIRROR_FILE) && !mirror_coming_has(&mirror->coming, generation))
 		return -ENOENT;
 	autofree char *path = content_path(mirror, generation);
 	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
@@ -364,19 +253,28 @@ static void fill_size(struct mirror *mirror, struct mirror_entry *entry)
 	entry->mtime_ns = (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec;
 }
 
+static void add_have(struct mirror *mirror, struct mirror_entry *entry, json_object *have)
+{
+	json_object *pair = json_object_new_array();
+	fill_size(mirror, entry);
+	json_object_array_add(pair, json_object_new_int64((int64_t)entry->generation));
+	json_object_array_add(pair, json_object_new_int64(entry->size));
+	json_object_array_add(have, pair);
+}
+
 json_object *mirror_have(struct mirror *mirror)
 {
 	json_object *have = json_object_new_array();
 	pthread_mutex_lock(&mirror->lock);
-	for (size_t i = 0; i < mirror->names.count; i++) {
-		struct mirror_entry *entry = &mirror->names.entries[i];
-		if (entry->type != MIRROR_FILE || is_lost((int64_t)entry->generation))
-			continue;
-		fill_size(mirror, entry);
-		json_object *pair = json_object_new_array();
-		json_object_array_add(pair, json_object_new_int64((int64_t)entry->generation));
-		json_object_array_add(pair, json_object_new_int64(entry->size));
-		json_object_array_add(have, pair);
+	for (size_t i = 0; i < mirror->names.count; i++)
+		if (mirror->names.entries[i].type == MIRROR_FILE &&
+		    !is_lost((int64_t)mirror->names.entries[i].generation))
+			add_have(mirror, &mirror->names.entries[i], have);
+	for (size_t i = 0; i < mirror->coming.count; i++) {
+		struct mirror_entry entry = { .generation = mirror->coming.generations[i],
+					      .type = MIRROR_FILE };
+		if (!mirror_names_find_generation(&mirror->names, entry.generation))
+			add_have(mirror, &entry, have);
 	}
 	pthread_mutex_unlock(&mirror->lock);
 	return have;
@@ -396,13 +294,13 @@ static int copy_found(struct mirror *mirror, const struct mirror_entry *found, s
 int mirror_find(struct mirror *mirror, const char *path, struct mirror_entry *entry)
 {
 	pthread_mutex_lock(&mirror->lock);
-	return copy_found(mirror, find_path(&mirror->names, path), entry);
+	return copy_found(mirror, mirror_names_find(&mirror->names, path), entry);
 }
 
 int mirror_find_generation(struct mirror *mirror, uint64_t generation, struct mirror_entry *entry)
 {
 	pthread_mutex_lock(&mirror->lock);
-	return copy_found(mirror, find_generation(&mirror->names, generation), entry);
+	return copy_found(mirror, mirror_names_find_generation(&mirror->names, generation), entry);
 }
 
 int mirror_list(struct mirror *mirror, const char *directory,
@@ -440,7 +338,7 @@ static json_object *describe(const struct mirror_entry *entry)
 	json_object *name = json_object_new_object();
 	json_set_string(name, "path", entry->path);
 	json_set_int(name, "generation", (int64_t)entry->generation);
-	json_set_string(name, "type", type_names[entry->type]);
+	json_set_string(name, "type", mirror_type_names[entry->type]);
 	json_set_int(name, "mode", entry->mode);
 	json_set_int(name, "mtime_ns", entry->mtime_ns);
 	if (entry->type == MIRROR_LINK)
@@ -482,12 +380,12 @@ static int copy_rest(struct mirror *mirror, const struct mirror_entry *from, int
 static int name_lost(struct mirror *mirror, const struct mirror_entry *entry, struct mirror_entry *lost)
 {
 	*lost = *entry;
-	lost->generation = LOST_FIRST + json_object_array_length(mirror->lost);
+	lost->generation = MIRROR_LOST_FIRST + json_object_array_length(mirror->lost);
 	for (int i = 1;; i++) {
 		int length = snprintf(lost->path, sizeof(lost->path), "%s.lost-%d", entry->path, i);
 		if (length < 0 || (size_t)length >= sizeof(lost->path))
 			return -ENAMETOOLONG;
-		if (!find_path(&mirror->names, lost->path))
+		if (!mirror_names_find(&mirror->names, lost->path))
 			return 0;
 	}
 }

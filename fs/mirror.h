@@ -33,8 +33,11 @@ void mirror_close(struct mirror *mirror);
 /* Replace the names by an agent's (API.md, `names`). What nothing names any more is deleted. */
 int mirror_set_names(struct mirror *mirror, json_object *names, struct error *err);
 
+/* Generations whose data comes before their names (API.md, `coming`): nobody sees them yet. */
+int mirror_set_coming(struct mirror *mirror, json_object *generations, struct error *err);
+
 /* Data that follows what is here; offset must be where it ends (-EBADMSG: the agent skipped or repeated
- * something). Of a file without a name here nothing is kept. */
+ * something). Of a file without a name here, and not coming, nothing is kept. */
 int mirror_append(struct mirror *mirror, uint64_t generation, int64_t offset, const void *data, size_t length,
 		  struct error *err);
 int mirror_truncate(struct mirror *mirror, uint64_t generation, int64_t size, struct error *err);

@@ -84,6 +84,44 @@ Test(mirror, data_without_a_name_is_not_kept)
 	cr_expect_eq(mirror_append(mirror, 257, 0, "hello", 5, &err), 0, "%s", err.text);
 }
 
+static void set_coming(const char *text)
+{
+	struct error err = { 0 };
+	autojson json_object *array = json_tokener_parse(text);
+	cr_assert_eq(mirror_set_coming(mirror, array, &err), 0, "%s", err.text);
+}
+
+Test(mirror, data_comes_before_the_name)
+{
+	struct mirror_entry entry;
+	cr_assert_eq(set_names(TWO_NAMES), 0);
+	set_coming("[301, 300, 257, 0, -1, 4294967296, \"x\"]");
+	cr_assert_eq(mirror_append(mirror, 300, 0, "hello", 5, NULL), 0);
+	cr_assert_eq(mirror_append(mirror, 301, 0, "gone", 4, NULL), 0);
+	set_coming("[302]");
+	cr_expect_eq(mirror_append(mirror, 300, 5, "!", 1, NULL), 0);
+	cr_expect_eq(mirror_find_generation(mirror, 300, &entry), -ENOENT, "nobody sees it yet");
+	autojson json_object *have = mirror_have(mirror);
+	cr_expect_str_eq(json_object_to_json_string_ext(have, JSON_C_TO_STRING_PLAIN),
+			 "[[257,0],[257,0],[259,0],[300,6],[301,4],[302,0]]");
+	cr_assert_eq(set_names("{\"names\": [{\"path\": \"x\", \"generation\": 300, \"type\": \"file\"}]}"),
+		     0);
+	cr_assert_eq(mirror_find(mirror, "x", &entry), 0);
+	cr_expect_eq(entry.size, 6);
+	cr_expect_eq(mirror_open_content(mirror, 301), -ENOENT);
+}
+
+/* It is told from its beginning again: what an earlier floatfs had of it is in the way. */
+Test(mirror, what_came_without_a_name_does_not_outlive_a_restart)
+{
+	set_coming("[300]");
+	cr_assert_eq(mirror_append(mirror, 300, 0, "hello", 5, NULL), 0);
+	mirror_close(mirror);
+	cr_assert_eq(mirror_open(directory, &mirror, NULL), 0);
+	set_coming("[300]");
+	cr_expect_eq(mirror_append(mirror, 300, 0, "hello", 5, NULL), 0);
+}
+
 Test(mirror, what_has_no_name_any_more_is_deleted)
 {
 	cr_assert_eq(set_names(TWO_NAMES), 0);

@@ -81,6 +81,14 @@ static void expect_names(size_t count)
 	json_object_put(line);
 }
 
+static void expect_coming(size_t count)
+{
+	json_object *line = next(NULL);
+	cr_assert_not_null(json_get_array(line, "coming"), "%s", json_object_to_json_string(line));
+	cr_assert_eq(json_object_array_length(json_get_array(line, "coming")), count);
+	json_object_put(line);
+}
+
 static void expect_data(int64_t offset, const char *text)
 {
 	const char *data;
@@ -106,12 +114,13 @@ static void expect_nothing(void)
 	cr_assert_null(line, "%s", json_object_to_json_string(line));
 }
 
-Test(agent_tail, names_first_then_data_once)
+Test(agent_tail, data_first_then_names_once)
 {
 	expect_names(0);
 	put("output", "one\n", 0);
-	expect_names(1);
+	expect_coming(1);
 	expect_data(0, "one\n");
+	expect_names(1);
 	expect_nothing();
 	put("output", "two\n", O_APPEND);
 	expect_data(4, "two\n");
@@ -122,8 +131,9 @@ Test(agent_tail, two_names_of_one_file)
 {
 	put("stdout.autosave", "one\n", 0);
 	cr_assert_eq(link("stdout.autosave", "output"), 0);
-	expect_names(2);
+	expect_coming(1);
 	expect_data(0, "one\n");
+	expect_names(2);
 	expect_nothing();
 	cr_assert_eq(unlink("output"), 0);
 	expect_names(1);
@@ -134,11 +144,57 @@ Test(agent_tail, two_names_of_one_file)
 	expect_data(4, "two\n");
 }
 
+Test(agent_tail, what_a_file_had_is_told_before_its_new_name)
+{
+	put("log", "one\n", 0);
+	expect_coming(1);
+	expect_data(0, "one\n");
+	expect_names(1);
+	put("log", "two\n", O_APPEND);
+	cr_assert_eq(rename("log", "log.1"), 0);
+	put("log", "three\n", 0);
+	put("result.tmp", "all of it\n", 0);
+	cr_assert_eq(rename("result.tmp", "result"), 0);
+	expect_coming(2);
+	int64_t told = 0;
+	for (int i = 0; i < 3; i++) {
+		json_object *line = next(NULL);
+		told += json_get_int(line, "bytes", 0);
+		json_object_put(line);
+	}
+	cr_assert_eq(told, (int64_t)strlen("two\nthree\nall of it\n"));
+	expect_names(3);
+	expect_nothing();
+}
+
+/* The scan saw it under a name that it has no more when its data is read: then it is looked for again. */
+Test(agent_tail, renamed_before_its_data_is_told)
+{
+	put("result.tmp", "all of it\n", 0);
+	expect_coming(1);
+	cr_assert_eq(rename("result.tmp", "result"), 0);
+	expect_data(0, "all of it\n");
+	json_object *line = next(NULL), *names = json_get_array(line, "names");
+	cr_assert_str_eq(json_get_string(json_object_array_get_idx(names, 0), "path", ""), "result");
+	json_object_put(line);
+	expect_nothing();
+}
+
+Test(agent_tail, gone_before_its_data_is_told)
+{
+	put("temporary", "nothing\n", 0);
+	expect_coming(1);
+	cr_assert_eq(unlink("temporary"), 0);
+	expect_names(0);
+	expect_nothing();
+}
+
 Test(agent_tail, truncated)
 {
 	put("log", "a long line\n", 0);
-	expect_names(1);
+	expect_coming(1);
 	expect_data(0, "a long line\n");
+	expect_names(1);
 	put("log", "short\n", O_TRUNC);
 	expect_truncated();
 	expect_data(0, "short\n");
@@ -148,8 +204,9 @@ Test(agent_tail, truncated)
 Test(agent_tail, written_again_with_the_same_size_and_longer)
 {
 	put("progress", "51%\n", 0);
-	expect_names(1);
+	expect_coming(1);
 	expect_data(0, "51%\n");
+	expect_names(1);
 	put("progress", "99%\n", O_TRUNC);
 	expect_truncated();
 	expect_data(0, "99%\n");
@@ -166,7 +223,7 @@ Test(agent_tail, large_files_come_in_pieces_and_in_turn)
 	text[3 * TAIL_BURST] = '\0';
 	put("a", text, 0);
 	put("b", text, 0);
-	expect_names(2);
+	expect_coming(2);
 	uint64_t last = 0;
 	for (int i = 0; i < 6; i++) {
 		json_object *line = next(NULL);
@@ -175,6 +232,7 @@ Test(agent_tail, large_files_come_in_pieces_and_in_turn)
 		last = (uint64_t)json_get_int(line, "generation", -1);
 		json_object_put(line);
 	}
+	expect_names(2);
 	expect_nothing();
 	free(text);
 }
@@ -198,7 +256,6 @@ Test(agent_tail, goes_on_where_an_earlier_stream_ended)
 	tail_free(tail);
 	tail = tail_new(have);
 	json_object_put(have);
-	expect_names(2);
 	int frames = 0;
 	json_object *line;
 	while ((line = next(NULL))) {
@@ -206,12 +263,14 @@ Test(agent_tail, goes_on_where_an_earlier_stream_ended)
 			cr_assert_eq(json_get_int(line, "offset", -1), 5);
 		else if (json_get_int(line, "bytes", 0) == 1)
 			cr_assert_eq(json_get_int(line, "offset", -1), 0);
+		else if (json_get_array(line, "names"))
+			cr_assert_eq(frames, 3);
 		else
 			cr_assert_eq(json_get_int(line, "truncated", -1), (int64_t)st.st_ino);
 		json_object_put(line);
 		frames++;
 	}
-	cr_assert_eq(frames, 3);
+	cr_assert_eq(frames, 4);
 }
 
 Test(agent_tail, links_are_told_and_pipes_are_not)
@@ -220,6 +279,8 @@ Test(agent_tail, links_are_told_and_pipes_are_not)
 	cr_assert_eq(mkfifo("pipe", 0600), 0);
 	cr_assert_eq(mkdir("sub", 0700), 0);
 	put("sub/file", "deep", 0);
+	expect_coming(1);
+	expect_data(0, "deep");
 	json_object *line = next(NULL), *names = json_get_array(line, "names");
 	cr_assert_eq(json_object_array_length(names), 3);
 	json_object *first = json_object_array_get_idx(names, 0);
@@ -227,7 +288,6 @@ Test(agent_tail, links_are_told_and_pipes_are_not)
 	cr_assert_str_eq(json_get_string(first, "target", ""), "/etc/passwd");
 	cr_assert_str_eq(json_get_string(json_object_array_get_idx(names, 2), "path", ""), "sub/file");
 	json_object_put(line);
-	expect_data(0, "deep");
 	expect_nothing();
 	struct stat st;
 	cr_assert_eq(logdir_open_file(root, "link", &st), -ENOENT);
