@@ -377,7 +377,7 @@ static int open_node(struct floatfs *fs, const struct node *node, int flags, str
 	if (writing && entry->how != HOW_CONTROL)
 		return -EACCES;
 	handle->seen = tree_change(fs, node);
-	return 0;
+	return tree_hold(fs, node);
 }
 
 static void op_open(fuse_req_t request, fuse_ino_t inode, struct fuse_file_info *info)
@@ -402,8 +402,10 @@ static void op_open(fuse_req_t request, fuse_ino_t inode, struct fuse_file_info 
 	info->direct_io = !info->keep_cache;
 	/* A close must not wait for a daemon that is gone. */
 	info->noflush = (info->flags & O_ACCMODE) == O_RDONLY;
-	if (fuse_reply_open(request, info) == -ENOENT)
+	if (fuse_reply_open(request, info) == -ENOENT) {
+		tree_let_go(fs_of(request), &handle->node);
 		handle_free(handle);
+	}
 }
 
 static struct handle *handle_of(const struct fuse_file_info *info)
@@ -416,6 +418,7 @@ static void op_release(fuse_req_t request, fuse_ino_t inode, struct fuse_file_in
 	(void)inode;
 	struct handle *handle = handle_of(info);
 	notify_drop_poll(fs_of(request)->notify, &handle->node, handle);
+	tree_let_go(fs_of(request), &handle->node);
 	handle_free(handle);
 	fuse_reply_err(request, 0);
 }

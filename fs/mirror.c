@@ -21,6 +21,7 @@ struct mirror {
 	struct mirror_names names;
 	json_object *lost; /* array of names as agents tell them: of what was cut off */
 	struct mirror_coming coming;
+	struct mirror_holds holds;
 	/* The generation that was appended to last, kept open: most data comes in runs of one file. */
 	uint64_t open_generation;
 	int open_fd;
@@ -82,24 +83,47 @@ void mirror_close(struct mirror *mirror)
 	mirror_names_clear(&mirror->names);
 	json_object_put(mirror->lost);
 	free(mirror->coming.generations);
+	free(mirror->holds.holds);
 	free(mirror->directory);
 	free(mirror);
 }
 
-static void drop_content(struct mirror *mirror, uint64_t generation)
+static void delete_content(struct mirror *mirror, uint64_t generation)
 {
-	const struct mirror_entry *still = mirror_names_find_generation(&mirror->names, generation);
-	if (still && still->type == MIRROR_FILE)
-		return;
 	autofree char *path = content_path(mirror, generation);
 	unlink(path);
+}
+
+/* Where no name leads to it. Who has it open keeps it: entry is what it was. */
+static void drop_content(struct mirror *mirror, uint64_t generation, const struct mirror_entry *entry)
+{
+	const struct mirror_entry *still = mirror_names_find_generation(&mirror->names, generation);
+	struct mirror_hold *hold = mirror_holds_find(&mirror->holds, generation);
+	if (still && still->type == MIRROR_FILE)
+		return;
+	if (!hold || !entry) {
+		delete_content(mirror, generation);
+		return;
+	}
+	hold->nameless = true;
+	hold->entry = *entry;
+}
+
+/* What had no name any more has one again: it is told from its beginning. */
+static void renew_content(struct mirror *mirror, uint64_t generation)
+{
+	struct mirror_hold *hold = mirror_holds_find(&mirror->holds, generation);
+	if (!hold || !hold->nameless)
+		return;
+	hold->nameless = false;
+	delete_content(mirror, generation);
 }
 
 /* All that came has a name now, or is gone. */
 static void forget_coming_locked(struct mirror *mirror)
 {
 	for (size_t i = 0; i < mirror->coming.count; i++)
-		drop_content(mirror, mirror->coming.generations[i]);
+		drop_content(mirror, mirror->coming.generations[i], NULL);
 	free(mirror->coming.generations);
 	mirror->coming = (struct mirror_coming){ 0 };
 }
@@ -114,8 +138,10 @@ int mirror_set_coming(struct mirror *mirror, json_object *array, struct error *e
 		old = mirror->coming;
 		mirror->coming = fresh;
 		for (size_t i = 0; i < fresh.count; i++)
-			if (!mirror_coming_has(&old, fresh.generations[i]))
-				drop_content(mirror, fresh.generations[i]);
+			if (!mirror_coming_has(&old, fresh.generations[i])) {
+				renew_content(mirror, fresh.generations[i]);
+				drop_content(mirror, fresh.generations[i], NULL);
+			}
 		free(old.generations);
 	}
 	pthread_mutex_unlock(&mirror->lock);
@@ -168,7 +194,7 @@ int mirror_set_names(struct mirror *mirror, json_object *array, struct error *er
 	close_content_locked(mirror);
 	for (size_t i = 0; i < old.count; i++)
 		if (old.entries[i].type == MIRROR_FILE)
-			drop_content(mirror, old.entries[i].generation);
+			drop_content(mirror, old.entries[i].generation, &old.entries[i]);
 	forget_coming_locked(mirror);
 	pthread_mutex_unlock(&mirror->lock);
 	mirror_names_clear(&old);
@@ -300,7 +326,28 @@ int mirror_find(struct mirror *mirror, const char *path, struct mirror_entry *en
 int mirror_find_generation(struct mirror *mirror, uint64_t generation, struct mirror_entry *entry)
 {
 	pthread_mutex_lock(&mirror->lock);
-	return copy_found(mirror, mirror_names_find_generation(&mirror->names, generation), entry);
+	const struct mirror_entry *found = mirror_names_find_generation(&mirror->names, generation);
+	const struct mirror_hold *hold = found ? NULL : mirror_holds_find(&mirror->holds, generation);
+	return copy_found(mirror, hold && hold->nameless ? &hold->entry : found, entry);
+}
+
+int mirror_hold(struct mirror *mirror, uint64_t generation)
+{
+	pthread_mutex_lock(&mirror->lock);
+	bool there = mirror_names_find_generation(&mirror->names, generation) ||
+		     mirror_holds_find(&mirror->holds, generation);
+	if (there)
+		mirror_holds_add(&mirror->holds, generation);
+	pthread_mutex_unlock(&mirror->lock);
+	return there ? 0 : -ENOENT;
+}
+
+void mirror_let_go(struct mirror *mirror, uint64_t generation)
+{
+	pthread_mutex_lock(&mirror->lock);
+	if (mirror_holds_drop(&mirror->holds, generation))
+		drop_content(mirror, generation, NULL);
+	pthread_mutex_unlock(&mirror->lock);
 }
 
 int mirror_list(struct mirror *mirror, const char *directory,

@@ -63,5 +63,12 @@ int mirror_list(struct mirror *mirror, const char *directory,
 		int (*visit)(void *context, const char *name, const struct mirror_entry *entry),
 		void *context);
 
+/*
+ * Somebody opens that file, or closes it. What is here of it stays as long, and is found by its generation, whatever
+ * happens to its names: as everywhere with a file that is deleted while it is read. -ENOENT: it is gone.
+ */
+int mirror_hold(struct mirror *mirror, uint64_t generation);
+void mirror_let_go(struct mirror *mirror, uint64_t generation);
+
 /* A descriptor to read a generation's content, or -errno; caller closes. */
 int mirror_open_content(struct mirror *mirror, uint64_t generation);

@@ -183,3 +183,37 @@ int mirror_coming_add(json_object *array, const struct mirror_coming *before, st
 	coming->count = kept;
 	return 0;
 }
+
+struct mirror_hold *mirror_holds_find(const struct mirror_holds *holds, uint64_t generation)
+{
+	for (size_t i = 0; i < holds->count; i++)
+		if (holds->holds[i].generation == generation)
+			return &holds->holds[i];
+	return NULL;
+}
+
+void mirror_holds_add(struct mirror_holds *holds, uint64_t generation)
+{
+	struct mirror_hold *hold = mirror_holds_find(holds, generation);
+	if (!hold && holds->count == holds->room) {
+		holds->room = holds->room ? 2 * holds->room : 8;
+		holds->holds = reallocarray(holds->holds, holds->room, sizeof(*holds->holds));
+		if (!holds->holds)
+			abort();
+	}
+	if (!hold) {
+		hold = &holds->holds[holds->count++];
+		*hold = (struct mirror_hold){ .generation = generation };
+	}
+	hold->users++;
+}
+
+bool mirror_holds_drop(struct mirror_holds *holds, uint64_t generation)
+{
+	struct mirror_hold *hold = mirror_holds_find(holds, generation);
+	if (!hold || --hold->users > 0)
+		return false;
+	bool nameless = hold->nameless;
+	*hold = holds->holds[--holds->count];
+	return nameless;
+}

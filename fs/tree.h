@@ -153,6 +153,10 @@ int tree_command(struct floatfs *fs, const struct node *node, const struct calle
  */
 int tree_open_live(struct floatfs *fs, const struct node *node);
 
+/* It is opened, or closed: a log file that is deleted meanwhile stays for who has it open. -ENOENT. */
+int tree_hold(struct floatfs *fs, const struct node *node);
+void tree_let_go(struct floatfs *fs, const struct node *node);
+
 /* SPEC's `tree` (agent/API.md): the rows that the job sees. Caller puts. */
 json_object *tree_describe_for_job(struct floatfs *fs, const char *job);
 /* A request that a job made on its own /float; answer gets "errno" and "data". */

@@ -562,3 +562,18 @@ int tree_open_live(struct floatfs *fs, const struct node *node)
 	}
 	return mirror_open_content(job->mirror, generation);
 }
+
+int tree_hold(struct floatfs *fs, const struct node *node)
+{
+	if (node->kind != TREE_LOG_ENTRY)
+		return 0;
+	autojob struct job *job = job_find_serial(fs, node->serial);
+	return job ? mirror_hold(job->mirror, node->generation) : -ENOENT;
+}
+
+void tree_let_go(struct floatfs *fs, const struct node *node)
+{
+	autojob struct job *job = node->kind == TREE_LOG_ENTRY ? job_find_serial(fs, node->serial) : NULL;
+	if (job)
+		mirror_let_go(job->mirror, node->generation);
+}

@@ -133,6 +133,39 @@ Test(mirror, what_has_no_name_any_more_is_deleted)
 	cr_expect_eq(mirror_append(mirror, 259, 0, "new", 3, NULL), 0);
 }
 
+Test(mirror, who_has_a_file_open_keeps_it)
+{
+	struct mirror_entry entry;
+	static const char *const none = "{\"names\": []}";
+	cr_assert_eq(mirror_hold(mirror, 259), -ENOENT);
+	cr_assert_eq(set_names(TWO_NAMES), 0);
+	cr_assert_eq(mirror_append(mirror, 259, 0, "old", 3, NULL), 0);
+	cr_assert_eq(mirror_hold(mirror, 259), 0);
+	cr_assert_eq(mirror_hold(mirror, 259), 0);
+	cr_assert_eq(set_names(none), 0);
+	cr_expect_eq(mirror_find(mirror, "sub/x", &entry), -ENOENT);
+	cr_assert_eq(mirror_find_generation(mirror, 259, &entry), 0);
+	cr_expect_eq(entry.size, 3);
+	mirror_let_go(mirror, 259);
+	autoclose int fd = mirror_open_content(mirror, 259);
+	cr_expect_geq(fd, 0);
+	mirror_let_go(mirror, 259);
+	cr_expect_eq(mirror_open_content(mirror, 259), -ENOENT);
+	cr_expect_eq(mirror_find_generation(mirror, 259, &entry), -ENOENT);
+
+	/* And when it comes again, it does so from its beginning. */
+	cr_assert_eq(set_names(TWO_NAMES), 0);
+	cr_assert_eq(mirror_append(mirror, 259, 0, "old", 3, NULL), 0);
+	cr_assert_eq(mirror_hold(mirror, 259), 0);
+	cr_assert_eq(set_names(none), 0);
+	set_coming("[259]");
+	cr_assert_eq(mirror_append(mirror, 259, 0, "longer", 6, NULL), 0);
+	cr_assert_eq(set_names(TWO_NAMES), 0);
+	mirror_let_go(mirror, 259);
+	cr_assert_eq(mirror_find(mirror, "sub/x", &entry), 0);
+	cr_expect_eq(entry.size, 6);
+}
+
 Test(mirror, a_cut_never_makes_it_longer)
 {
 	cr_assert_eq(set_names(TWO_NAMES), 0);
