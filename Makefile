@@ -188,7 +188,7 @@ lint:
 DEPS := gcc libc6-dev make pkg-config libfuse3-dev fuse3 libcurl4-gnutls-dev libgnutls28-dev libjson-c-dev \
 	libmicrohttpd-dev libseccomp-dev libnftables-dev libinotifytools0-dev libmount-dev mmdebstrap squashfs-tools squashfs-tools-ng ca-certificates iproute2 procps \
 	slirp4netns nftables
-CHECK_DEPS := clang libclang-rt-dev clang-format cppcheck shellcheck libcriterion-dev busybox curl openssl python3
+CHECK_DEPS := clang libclang-rt-dev clang-format cppcheck shellcheck libcriterion-dev busybox curl openssl python3 rsync less
 
 deps:
 	@.ci/deps $(DEPS)
