@@ -27,6 +27,7 @@
 #include "lib/clock.h"
 #include "lib/file.h"
 #include "lib/log.h"
+#include "lib/proc.h"
 
 enum {
 	LOCK_WAIT_MS = 15000, /* for an earlier daemon of the same state to end */
@@ -341,6 +342,8 @@ int main(int argc, char **argv)
 	}
 	signal(SIGPIPE, SIG_IGN);
 	umask(0022);
+	/* A live job is half a dozen descriptors, a shell's limit often 1,024. */
+	proc_raise_files();
 
 	int ready_fd = options.foreground ? -1 : become_daemon(&err);
 	if (!options.foreground && ready_fd < 0) {

@@ -4,8 +4,10 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -18,6 +20,19 @@
 enum { OUTPUT_LIMIT = 64 << 10, DEFAULT_TIMEOUT_MS = 60000 };
 
 extern char **environ;
+
+static bool raised;
+static struct rlimit files_before;
+
+void proc_raise_files(void)
+{
+	struct rlimit files;
+	if (raised || getrlimit(RLIMIT_NOFILE, &files_before) < 0)
+		return;
+	files = files_before;
+	files.rlim_cur = files.rlim_max;
+	raised = setrlimit(RLIMIT_NOFILE, &files) == 0;
+}
 
 /* What execvpe would find; done before fork, where malloc is still allowed. */
 static char *find_program(const char *name)
@@ -70,6 +85,8 @@ child_run(const char *program, const char *const argv[], char **environment,
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	signal(SIGPIPE, SIG_DFL);
 	setpgid(0, 0);
+	if (raised)
+		setrlimit(RLIMIT_NOFILE, &files_before);
 	int in = options->stdin_fd ? options->stdin_fd : null_fd;
 	int out = options->stdout_fd ? options->stdout_fd : out_fd;
 	int code = 0;

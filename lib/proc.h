@@ -23,3 +23,9 @@ struct proc_options {
 int proc_run(const char *const argv[], const struct proc_options *options, struct error *err);
 
 #define proc_run_simple(err, ...) proc_run((const char *const[]){ __VA_ARGS__, NULL }, NULL, err)
+
+/*
+ * Raises this process's own limit of open files as far as it may. What proc_run runs has the limit of before. Call it before
+ * there are threads.
+ */
+void proc_raise_files(void);

@@ -12,6 +12,7 @@
 #include <sys/file.h>
 #include <unistd.h>
 
+#include "cloud/local/kernel.h"
 #include "cloud/local/net.h"
 #include "cloud/local/outlet.h"
 #include "cloud/providers.h"
@@ -195,6 +196,7 @@ static int local_open(const struct cloud_config *config, struct cloud **out, str
 	pthread_mutex_init(&cloud->outlet_lock, NULL);
 	cloud->lock_fd = -1;
 	cloud->network = config->network;
+	kernel_raise_limits();
 	cloud->machine_network = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
 	const struct {
 		const char *path;

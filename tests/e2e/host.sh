@@ -46,3 +46,28 @@ test_refused() {
 	fi
 	status_is Executing || fail "it is $(<"$dir/status")"
 }
+
+limit_of() { # PID soft|hard: of open files
+	local column=4
+	[[ $2 == soft ]] || column=5
+	awk -v column=$column '/^Max open files/ { print $column }' "/proc/$1/limits"
+}
+
+# What all hosts share here: the kernel's limits, and floatfs's own.
+test_limits_are_raised() {
+	local limit=/proc/sys/fs/inotify/max_user_instances before init
+	stop_daemon
+	before=$(<$limit)
+	echo 128 >$limit
+	# As a shell has it that floatfs is started from.
+	ulimit -S -n 1024
+	start_daemon
+	assert_equal 8192 "$(<$limit)" "$limit"
+	[[ $before -le 8192 ]] || echo "$before" >$limit
+	grep -q 'fs/inotify/max_user_instances raised from 128 to 8192' "$DAEMON_LOG" || fail "it says nothing of it"
+	assert_equal "$(limit_of "$(<"$DIR/daemon.pid")" hard)" "$(limit_of "$(<"$DIR/daemon.pid")" soft)" "the daemon's limit of open files"
+	submit <<<$'#!/bin/sh\nulimit -n\nsleep 1000'
+	wait_line "$dir/output" 1024
+	init=$(hosts_processes)
+	assert_equal 1024 "$(limit_of "${init%%$'\n'*}" soft)" "the limit of open files of a host's first process"
+}
