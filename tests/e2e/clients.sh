@@ -144,9 +144,9 @@ round_tar() { # of the job, and of jobs/
 		mkdir "$DIR/tar"
 		LC_ALL=C tar -C "$from" -cf "$DIR/tar.tar" . 2>"$DIR/tar.said" || status=$?
 		tar -C "$DIR/tar" -xf "$DIR/tar.tar"
-		# 1: a file grew meanwhile; 2: of a job that has not ended there are no files/.
+		# 1: a file grew meanwhile, or a value is another, or the job cut it; 2: of a job that has not ended there are no files/.
 		((status <= 2)) || fail "tar: $status"
-		if grep -vE '(: file changed as we read it|/cut: File shrank by [0-9]* bytes; padding with zeros|: File removed before we read it|: Cannot stat: No such file or directory|/files: Cannot open: Operation not supported)$|^tar: Exiting with failure status' "$DIR/tar.said"; then
+		if grep -vE '(: file changed as we read it|/(cut|info|info[.]json|status|migrate|error): File shrank by [0-9]* bytes?; padding with zeros|: File removed before we read it|: Cannot stat: No such file or directory|/files: Cannot open: Operation not supported)$|^tar: Exiting with failure status' "$DIR/tar.said"; then
 			fail "what tar said"
 		fi
 		[[ $from == "$dir" ]] || from=$DIR/tar/$job
