@@ -22,14 +22,36 @@ const char *controls_argument(const char *text, const char *verb)
 	return text + length + strspn(text + length, " ");
 }
 
-static int start(struct job *job, const char *arguments, struct error *err)
+bool controls_begin(struct job *job, const struct caller *caller)
 {
+	if (!caller->request[0])
+		return true;
+	job_lock(job);
+	bool told = caller->again && !strcmp(job->record.told, caller->request);
+	record_set(job->record.told, caller->request);
+	job_unlock(job);
+	return !told;
+}
+
+int controls_end(struct job *job, const struct caller *caller, int status)
+{
+	job_lock(job);
+	if (status < 0 && !strcmp(job->record.told, caller->request))
+		job->record.told[0] = '\0';
+	job_unlock(job);
+	return status;
+}
+
+static int start(struct job *job, const struct caller *caller, const char *arguments, struct error *err)
+{
+	(void)caller;
 	(void)arguments;
 	return submit_job(job, err);
 }
 
-static int cancel(struct job *job, const char *arguments, struct error *err)
+static int cancel(struct job *job, const struct caller *caller, const char *arguments, struct error *err)
 {
+	(void)caller;
 	(void)arguments;
 	job_lock(job);
 	int status = 0;
@@ -61,7 +83,8 @@ static int cancel(struct job *job, const char *arguments, struct error *err)
 	return status;
 }
 
-static int send_signal(struct job *job, const char *name, struct error *err)
+/* It is in no record: by its name the agent knows one that comes again. */
+static int send_signal(struct job *job, const struct caller *caller, const char *name, struct error *err)
 {
 	struct record record;
 	int number = spec_parse_signal(name);
@@ -71,13 +94,15 @@ static int send_signal(struct job *job, const char *name, struct error *err)
 	autojson json_object *body = json_object_new_object();
 	json_set_int(body, "signal", number);
 	return agents_call(job->fs, record.host, record.address, record.id, "signal", body, record.epoch,
-			   NULL, AGENT_TIMEOUT_MS, NULL, err);
+			   caller->request[0] ? caller->request : NULL, AGENT_TIMEOUT_MS, NULL, err);
 }
 
-static int abort_migration(struct job *job, const char *arguments, struct error *err)
+static int abort_migration(struct job *job, const struct caller *caller, const char *arguments,
+			   struct error *err)
 {
 	struct record record;
 	bool frozen;
+	(void)caller;
 	(void)arguments;
 	int status = op_abort(job, &record, &frozen, err);
 	if (status < 0 || !frozen)
@@ -99,7 +124,7 @@ static const struct verb {
 	bool optional;         /* it may be left out */
 	const char *status;    /* in which it is taken; NULL: its function says so */
 	const char *under_way; /* while this is the status it was taken before; or NULL */
-	int (*run)(struct job *job, const char *argument, struct error *err);
+	int (*run)(struct job *job, const struct caller *caller, const char *argument, struct error *err);
 } verbs[] = {
 	{ "start", NULL, false, NULL, NULL, start },
 	{ "cancel", NULL, false, NULL, NULL, cancel },
@@ -148,7 +173,6 @@ static int refuse_command(const char *text, struct error *err)
 int controls_job(struct floatfs *fs, const struct node *node, const struct caller *caller, const char *text,
 		 struct error *err)
 {
-	(void)caller;
 	autojob struct job *job = job_find_serial(fs, node->serial);
 	if (!job)
 		return error_set(err, ENOENT, "the job is gone");
@@ -158,8 +182,12 @@ int controls_job(struct floatfs *fs, const struct node *node, const struct calle
 			continue;
 		if (*arguments && !verbs[i].argument)
 			return error_set(err, EINVAL, "%s takes no argument", verbs[i].name);
+		if (!controls_begin(job, caller))
+			return 0;
 		int status = check_status(job, &verbs[i], arguments, err);
-		return status == 0 ? verbs[i].run(job, arguments, err) : status < 0 ? status : 0;
+		if (status == 0)
+			status = verbs[i].run(job, caller, arguments, err);
+		return controls_end(job, caller, status < 0 ? status : 0);
 	}
 	return refuse_command(text, err);
 }

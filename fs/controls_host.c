@@ -51,10 +51,13 @@ int controls_host(struct floatfs *fs, const struct node *node, const struct call
 		return error_set(err, EACCES, "only root reclaims or terminates hosts");
 	autojob struct job *job =
 	    values_find_host_serial(fs, node->serial, &host) == 0 ? job_find(fs, host.job) : NULL;
+	/* Which is what both verbs ask for. */
 	if (!job)
-		return error_set(err, ENOENT, "the host is gone");
+		return caller->again ? 0 : error_set(err, ENOENT, "the host is gone");
 	for (size_t i = 0; i < array_length(verbs); i++)
 		if (!strcmp(text, verbs[i].verb))
-			return verbs[i].run(job, &host, err);
+			return controls_begin(job, caller)
+				   ? controls_end(job, caller, verbs[i].run(job, &host, err))
+				   : 0;
 	return error_set(err, EINVAL, "%.40s is not a command: write reclaim or terminate", text);
 }

@@ -111,7 +111,6 @@ int controls_move(struct job *job, const struct cloud_type *type, const char *ta
 int controls_migrate(struct floatfs *fs, const struct node *node, const struct caller *caller,
 		     const char *text, struct error *err)
 {
-	(void)caller;
 	struct spec_target target;
 	const struct cloud_type *type;
 	autojob struct job *job = job_find_serial(fs, node->serial);
@@ -120,5 +119,8 @@ int controls_migrate(struct floatfs *fs, const struct node *node, const struct c
 	int status = spec_parse_target(text, &target, err);
 	if (status == 0)
 		status = spec_resolve_target(&target, fs->ops, fs->cloud, &type, err);
-	return status < 0 ? status : controls_move(job, type, text, err);
+	if (status < 0)
+		return status;
+	return controls_begin(job, caller) ? controls_end(job, caller, controls_move(job, type, text, err))
+					   : 0;
 }

@@ -30,10 +30,11 @@ static int begin(struct job *job, const struct op_table *table, const struct rec
 	return result == -EBUSY && has_status(job, status) ? 0 : result;
 }
 
-int controls_suspend(struct job *job, const char *argument, struct error *err)
+int controls_suspend(struct job *job, const struct caller *caller, const char *argument, struct error *err)
 {
 	struct record record;
 	struct record_op op = { 0 };
+	(void)caller;
 	(void)argument;
 	job_snapshot(job, &record);
 	const struct cloud_type *type = cloud_find_type(job->fs->ops, job->fs->cloud, record.instance);
@@ -57,11 +58,12 @@ static int choose_type(struct job *job, const struct cloud_type **type, struct e
 	return status < 0 ? error_prefix(err, "instance: ") : 0;
 }
 
-int controls_checkpoint(struct job *job, const char *argument, struct error *err)
+int controls_checkpoint(struct job *job, const struct caller *caller, const char *argument, struct error *err)
 {
 	struct record record;
 	struct record_op op = { 0 };
 	int64_t kept;
+	(void)caller;
 	(void)argument;
 	int status = submit_read_kept(job, &kept, err);
 	if (status < 0)
@@ -127,8 +129,9 @@ static int resume(struct job *job, const char *snap, struct error *err)
 				      : begin(job, &op_resume, &op, "Suspended", "Resuming", err);
 }
 
-int controls_resume(struct job *job, const char *argument, struct error *err)
+int controls_resume(struct job *job, const struct caller *caller, const char *argument, struct error *err)
 {
+	(void)caller;
 	/* What is checked is what it is resumed on. */
 	pthread_mutex_lock(&job->settings_lock);
 	int status = resume(job, argument, err);

@@ -130,6 +130,7 @@ static struct ask *find_waiting(struct files *files, const struct job *job)
 	return ask;
 }
 
+/* Code 0: they are left to the next floatfs. */
 static void refuse_waiting(struct files *files, const struct job *job, int code)
 {
 	for (;;) {
@@ -139,7 +140,10 @@ static void refuse_waiting(struct files *files, const struct job *job, int code)
 		pthread_mutex_unlock(&files->fs->lock);
 		if (!ask)
 			return;
-		fuse_reply_err(request, code);
+		if (code)
+			fuse_reply_err(request, code);
+		else
+			fuse_reply_none(request);
 		ask_free(ask);
 	}
 }
@@ -155,12 +159,14 @@ void files_stop(struct files *files)
 	pthread_mutex_lock(&fs->lock);
 	files->stopped = true;
 	pthread_mutex_unlock(&fs->lock);
-	refuse_waiting(files, NULL, ENOTCONN);
+	refuse_waiting(files, NULL, fs->leaving ? 0 : ENOTCONN);
 	/* What a thread has taken is freed by it; its request is answered here, or there right now. */
 	pthread_mutex_lock(&fs->lock);
 	for (struct ask *ask = TAILQ_FIRST(&files->asks); ask; ask = TAILQ_NEXT(ask, entries)) {
 		fuse_req_t request = take_request(files, ask);
-		if (request)
+		if (request && fs->leaving)
+			fuse_reply_none(request);
+		else if (request)
 			fuse_reply_err(request, ENOTCONN);
 	}
 	while (files->replying > 0)

@@ -18,7 +18,7 @@
 #include "fs/tree.h"
 
 struct files *files_new(struct floatfs *fs);
-/* FUSE serves no more: answers what is parked, and returns when nobody is answering. Before the session is destroyed.
+/* FUSE serves no more: answers what is parked, or leaves it to the next floatfs, and returns when nobody is answering. Before the session is destroyed.
  */
 void files_stop(struct files *files);
 void files_free(struct files *files);

@@ -70,12 +70,16 @@ struct caller {
 	uid_t uid;
 	gid_t gid;
 	pid_t pid;
+	/* It asked a floatfs that died before it answered (holder.h): what it asks for may be done already, and is then
+	 * a success. */
+	bool again;
+	char request[48]; /* names what it asks, then and now, to agents (API.md, X-Float-Request); "" */
 };
 
 struct floatfs {
 	struct options options;
 	int lock_fd; /* STATE/lock, held as long as the daemon lives */
-	char *executable_directory;
+	const char *executable_directory;
 	const struct cloud_ops *ops;
 	struct cloud *cloud;
 	struct authority *authority;
@@ -99,6 +103,7 @@ struct floatfs {
 	struct user *users;
 	int workers; /* threads of operations and followers */
 	bool stopping;
+	bool leaving; /* the mount, and what waits on it, to the floatfs that is executed next */
 };
 
 /*

@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
-#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,6 +20,7 @@
 #include "fs/keep.h"
 #include "fs/notify.h"
 #include "fs/op.h"
+#include "fs/restart.h"
 #include "fs/secrets.h"
 #include "fs/users.h"
 #include "lib/cleanup.h"
@@ -32,6 +32,7 @@
 enum {
 	LOCK_WAIT_MS = 15000, /* for an earlier daemon of the same state to end */
 	STOP_WAIT_MS = 10000, /* for operations to reach the end of their step; less than LOCK_WAIT_MS */
+	LEAVE_WAIT_MS = 1000, /* the same, while whoever uses the mount waits */
 };
 
 /* One daemon a state directory: the lock is held as long as we live. */
@@ -96,23 +97,12 @@ static int open_cloud(struct floatfs *fs, struct error *err)
 	return fs->ops->open(&config, &fs->cloud, err);
 }
 
-static int find_ourselves(struct floatfs *fs, struct error *err)
+/* No thread runs yet; and first the mount, whose holder is a copy of us, as small as we are. */
+static int open_all(struct floatfs *fs, struct fuse_mount **mount, struct error *err)
 {
-	char path[PATH_MAX];
-	ssize_t length = readlink("/proc/self/exe", path, sizeof(path) - 1);
-	if (length < 0)
-		return error_sys(err, errno, "cannot read /proc/self/exe");
-	path[length] = '\0';
-	fs->executable_directory = strdup(dirname(path));
-	return 0;
-}
-
-/* Everything but the mount; no thread runs yet. */
-static int open_all(struct floatfs *fs, struct error *err)
-{
-	int status = find_ourselves(fs, err);
+	int status = lock_state(fs, err);
 	if (status == 0)
-		status = lock_state(fs, err);
+		status = fuse_mount_prepare(fs, mount, err);
 	if (status == 0)
 		read_last_serial(fs);
 	if (status == 0 && fs->options.faults)
@@ -129,6 +119,8 @@ static int open_all(struct floatfs *fs, struct error *err)
 		status = images_open(fs, err);
 	if (status == 0)
 		status = job_load_all(fs, err);
+	if (status == 0)
+		status = fuse_mount_open(*mount, err);
 	return status;
 }
 
@@ -142,7 +134,6 @@ static void close_all(struct floatfs *fs)
 	authority_close(fs->authority);
 	faults_free(fs->faults);
 	users_free_all(fs);
-	free(fs->executable_directory);
 	if (fs->lock_fd >= 0)
 		close(fs->lock_fd);
 }
@@ -191,10 +182,10 @@ static void take_up_jobs(struct floatfs *fs)
 	}
 }
 
-/* Steps end where they are; what is left stands in the records. */
-static void stop_workers(struct floatfs *fs)
+/* Steps end where they are; what is left stands in the records. false: some are still at work. */
+static bool stop_workers(struct floatfs *fs)
 {
-	int64_t deadline = clock_monotonic_ms() + STOP_WAIT_MS;
+	int64_t deadline = clock_monotonic_ms() + (fs->leaving ? LEAVE_WAIT_MS : STOP_WAIT_MS);
 	pthread_mutex_lock(&fs->lock);
 	fs->stopping = true;
 	pthread_cond_broadcast(&fs->wakeup);
@@ -205,21 +196,10 @@ static void stop_workers(struct floatfs *fs)
 	}
 	int left = fs->workers;
 	pthread_mutex_unlock(&fs->lock);
-	if (left == 0)
-		return;
 	/* Killed here or at any other instant: the next start goes on from the records. */
-	log_info("%d steps are still at work: the next start takes them up again", left);
-	_exit(0);
-}
-
-static void block_signals(bool block)
-{
-	sigset_t signals;
-	sigemptyset(&signals);
-	sigaddset(&signals, SIGTERM);
-	sigaddset(&signals, SIGINT);
-	sigaddset(&signals, SIGHUP);
-	pthread_sigmask(block ? SIG_BLOCK : SIG_UNBLOCK, &signals, NULL);
+	if (left)
+		log_info("%d steps are still at work: the next start takes them up again", left);
+	return left == 0;
 }
 
 /* Tell the process that the user started, once; it ends with our status. */
@@ -242,18 +222,17 @@ static void log_to_state(struct floatfs *fs)
 		log_warning("cannot log to %s: %s", path, strerror(errno));
 }
 
-static int serve(struct floatfs *fs, int *ready_fd, struct error *err)
+static int serve(struct floatfs *fs, const struct restart *restart, int *ready_fd, struct error *err)
 {
 	struct fuse_mount *mount = NULL;
-	int status = open_all(fs, err);
-	if (status == 0)
-		status = fuse_mount_open(fs, &mount, err);
+	int status = open_all(fs, &mount, err);
 	if (status < 0) {
+		if (mount)
+			fuse_mount_close(mount);
 		close_all(fs);
 		return status;
 	}
-	/* SIGTERM is for the main thread, which runs FUSE's loop. */
-	block_signals(true);
+	fuse_mount_block_signals();
 	status = notify_start(fs->notify, err);
 	if (status == 0) {
 		if (!fs->options.foreground)
@@ -265,15 +244,19 @@ static int serve(struct floatfs *fs, int *ready_fd, struct error *err)
 	}
 	if (status == 0) {
 		report_ready(ready_fd, 0);
-		block_signals(false);
 		status = fuse_mount_serve(mount, err);
 	}
-	block_signals(true);
 	notify_stop(fs->notify);
 	files_stop(fs->files);
 	/* First: whatever touches a mount that nobody serves hangs. */
 	fuse_mount_close(mount);
-	stop_workers(fs);
+	bool stopped = stop_workers(fs);
+	if (fs->leaving) {
+		log_info("floatfs starts anew: %s", restart->program);
+		status = restart_execute(restart, err);
+	}
+	if (!stopped)
+		_exit(status < 0);
 	close_all(fs);
 	log_info("floatfs ends");
 	return status;
@@ -320,6 +303,7 @@ int main(int argc, char **argv)
 {
 	struct error err = { 0 };
 	struct options options;
+	struct restart restart;
 	log_open("floatfs", LOG_INFO);
 	if (options_parse(&options, argc, argv, &err) < 0) {
 		fprintf(stderr, "floatfs: %s\n", err.text);
@@ -345,21 +329,26 @@ int main(int argc, char **argv)
 	/* A live job is half a dozen descriptors, a shell's limit often 1,024. */
 	proc_raise_files();
 
-	int ready_fd = options.foreground ? -1 : become_daemon(&err);
-	if (!options.foreground && ready_fd < 0) {
+	int ready_fd = -1, status = restart_prepare(&restart, argv, &err);
+	bool leave = !options.foreground && !restart.is_one;
+	if (status == 0 && leave)
+		ready_fd = status = become_daemon(&err);
+	if (status < 0) {
 		fprintf(stderr, "floatfs: %s\n", err.text);
 		return 1;
 	}
-	if (!options.foreground)
+	if (leave)
 		drop_terminal();
 	curl_global_init(CURL_GLOBAL_DEFAULT);
 	struct floatfs fs = { .options = options, .lock_fd = -1 };
+	autofree char *program = strdup(restart.program);
+	fs.executable_directory = dirname(program);
 	pthread_mutex_init(&fs.lock, NULL);
 	pthread_mutex_init(&fs.serial_lock, NULL);
 	pthread_cond_init(&fs.wakeup, NULL);
 	fs.notify = notify_new(&fs);
 	fs.files = files_new(&fs);
-	int status = serve(&fs, &ready_fd, &err);
+	status = serve(&fs, &restart, &ready_fd, &err);
 	if (status < 0) {
 		fprintf(stderr, "floatfs: %s\n", err.text);
 		report_ready(&ready_fd, status);
@@ -367,6 +356,7 @@ int main(int argc, char **argv)
 	notify_free(fs.notify);
 	files_free(fs.files);
 	options_free(&fs.options);
+	restart_free(&restart);
 	curl_global_cleanup();
 	return status < 0 ? 1 : 0;
 }

@@ -242,7 +242,9 @@ void notify_stop(struct notify *notify)
 			pthread_mutex_unlock(&notify->lock);
 			if (!waiter)
 				break;
-			if (waiter->request)
+			if (waiter->request && notify->fs->leaving)
+				fuse_reply_none(waiter->request);
+			else if (waiter->request)
 				fuse_reply_err(waiter->request, ENOTCONN);
 			else
 				fuse_pollhandle_destroy(waiter->pollhandle);

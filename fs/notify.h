@@ -14,7 +14,8 @@
 struct notify *notify_new(struct floatfs *fs);
 /* Starts the thread; until then changes are remembered. */
 int notify_start(struct notify *notify, struct error *err);
-/* Ends the thread and drops everything; before the session is destroyed. */
+/* Ends the thread and drops everything, unanswered where the mount is left to the next floatfs; before the session is
+ * destroyed. */
 void notify_stop(struct notify *notify);
 void notify_free(struct notify *notify);
 

@@ -15,7 +15,7 @@
 #include "lib/file.h"
 
 enum { KEY_IGNORED };
-enum { FILES_IDLE_SECONDS = 30 };
+enum { FILES_IDLE_SECONDS = 30, HOLD_SECONDS = 60 };
 
 #define OPTION(template, member)                                                                             \
 	{                                                                                                    \
@@ -30,6 +30,7 @@ static const struct fuse_opt option_table[] = {
 	OPTION("network=%s", network_word),
 	OPTION("fault=%s", faults),
 	OPTION("files_idle=%u", files_idle),
+	OPTION("hold=%u", hold),
 	OPTION("private", private_mount),
 	OPTION("root_jobs", root_jobs),
 	OPTION("quota_jobs=%u", quota_jobs),
@@ -124,7 +125,9 @@ int options_parse_duration(const char *text, int64_t *seconds)
 
 int options_parse(struct options *options, int argc, char **argv, struct error *err)
 {
-	struct parse parse = { .err = err, .options.files_idle = FILES_IDLE_SECONDS };
+	struct parse parse = { .err = err,
+			       .options.files_idle = FILES_IDLE_SECONDS,
+			       .options.hold = HOLD_SECONDS };
 	struct fuse_args args = FUSE_ARGS_INIT(argc, argv);
 	err->code = 0;
 	int status = fuse_opt_parse(&args, &parse, option_table, take_word);
@@ -199,7 +202,9 @@ void options_print_help(void)
 	    "  -o keep=TIME     forget a job so long after its end: 30d, 12h, 90m, 45s (default: never)\n"
 	    "  -o root_jobs     jobs of every user may ask to be root in their containers\n"
 	    "  -o files_idle=SECONDS  how long a host that files are read on is kept unused (default: %d)\n"
+	    "  -o hold=SECONDS  how long the mount of a floatfs that died waits for the next one (default: "
+	    "%d)\n"
 	    "  -o fault=STEP:KIND  make a named step fail once, for tests; + separates several\n\n"
 	    "See floatfs(1), and README in the mount.\n",
-	    cloud_names(), FILES_IDLE_SECONDS);
+	    cloud_names(), FILES_IDLE_SECONDS, HOLD_SECONDS);
 }

@@ -46,6 +46,7 @@ static const struct field record_fields[] = {
 	FIELD_NUMBER(record, host_since_ns),
 	FIELD_TEXT(record, container),
 	FIELD_TEXT(record, target),
+	FIELD_TEXT(record, told),
 	FIELD_TEXT(record, work_volume),
 	FIELD_TEXT(record, process_volume),
 	FIELD_NUMBER(record, epoch),

@@ -78,6 +78,7 @@ struct record {
 	int64_t host_since_ns;
 	char container[32];
 	char target[128]; /* the last accepted write to migrate, as it was written */
+	char told[48];    /* the last accepted write to a control, by its name (struct caller, request) */
 	char work_volume[64];
 	/* The process image of a suspended job, or one that could not be given back. */
 	char process_volume[64];

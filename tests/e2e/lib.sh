@@ -30,7 +30,8 @@ daemon_options() {
 }
 
 start_daemon() { # [OPTION=VALUE,...]: in the foreground of a background process, its log in $DAEMON_LOG
-	! is_served || fail "something is mounted there already"
+	# Of one that was killed the mount waits for this one, and so would we.
+	daemon_is_gone || ! is_served || fail "something is mounted there already"
 	# In a session of its own: it outlives the test that started it. A file of tests may say what to start it with.
 	setsid "${daemon_by[@]}" "$B/floatfs" -f -o "$(daemon_options "${1:-}")" "$MOUNT" >>"$DAEMON_LOG" 2>&1 </dev/null &
 	echo "$!" >"$DIR/daemon.pid"
@@ -46,12 +47,13 @@ is_mounted() {
 	grep -q " $MOUNT fuse" /proc/self/mounts
 }
 
-is_served() { # by a daemon that is alive, whatever the kernel keeps
-	is_mounted && stat --cached=never "$MOUNT/jobs" >/dev/null 2>&1
+is_served() { # by a daemon that is alive, whatever the kernel keeps, and not only held (fs/holder.h)
+	is_mounted && timeout 5 stat --cached=never "$MOUNT/jobs" >/dev/null 2>&1
 }
 
 daemon_is_gone() { # or a zombie, where process 1 is slow to reap what it inherited
 	local state
+	[[ -s $DIR/daemon.pid ]] || return 0
 	state=$(sed -n 's/^State:[[:space:]]*\(.\).*/\1/p' "/proc/$(<"$DIR/daemon.pid")/status" 2>/dev/null) || :
 	[[ -z $state || $state == Z ]]
 }
@@ -250,7 +252,7 @@ check_logs() {
 
 note_state() { # what is worth seeing of a failed test's job
 	local path
-	is_mounted || return 0
+	is_served || return 0
 	for path in "$MOUNT"/jobs/*; do
 		[[ -d $path ]] || continue
 		echo "job ${path##*/}: $(timeout 2 cat "$path/status")"
@@ -261,7 +263,7 @@ note_state() { # what is worth seeing of a failed test's job
 
 forget_jobs() { # cancels and forgets every job; no host may be left then
 	local dir path
-	is_mounted || return 0
+	is_served || return 0
 	for path in "$MOUNT"/jobs/*; do
 		[[ ! -d $path ]] || { printf 'cancel\n' >"$path/ctl"; } 2>/dev/null || true
 	done
@@ -303,7 +305,15 @@ hosts_processes() {
 	done < <(find "$STATE" -xdev -name running.json 2>/dev/null)
 }
 
-# Processes that have a path below $DIR in their arguments: floatfs, and the monitors of its hosts.
+# Those of daemons_processes that hold a mount for the next floatfs.
+holders() {
+	local pid
+	for pid in $(daemons_processes); do
+		[[ $(cat "/proc/$pid/comm" 2>/dev/null) != floatfs-holder ]] || echo "$pid"
+	done
+}
+
+# Processes that have a path below $DIR in their arguments: floatfs, its holder, and the monitors of its hosts.
 daemons_processes() {
 	local other
 	for other in /proc/[0-9]*; do
@@ -354,6 +364,12 @@ show_threads() { # PID
 take_down() {
 	local left pid path
 	if is_mounted; then
+		# What is held, and served no more: whatever hangs on it is answered.
+		if daemon_is_gone; then
+			for pid in $(holders); do
+				kill -KILL "$pid" 2>/dev/null
+			done
+		fi
 		forget_jobs || true
 		timeout 20 umount "$MOUNT" || {
 			abort_fuse_connection
