@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "fs/authority.h"
@@ -326,6 +327,8 @@ int main(int argc, char **argv)
 	}
 	signal(SIGPIPE, SIG_IGN);
 	umask(0022);
+	/* What was open where we were started: were it a file of the mount, that could not be unmounted. */
+	syscall(SYS_close_range, STDERR_FILENO + 1, ~0U, 0);
 	/* A live job is half a dozen descriptors, a shell's limit often 1,024. */
 	proc_raise_files();
 

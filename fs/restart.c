@@ -6,7 +6,6 @@
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "lib/cleanup.h"
@@ -38,7 +37,6 @@ int restart_execute(const struct restart *restart, struct error *err)
 	if (setns(restart->network, CLONE_NEWNET) < 0)
 		return error_sys(err, errno, "cannot go back to the machine's network");
 	setenv(RESTARTED, "1", 1);
-	syscall(SYS_close_range, STDERR_FILENO + 1, ~0U, 1U << 2 /* CLOSE_RANGE_CLOEXEC */);
 	execv(restart->program, restart->words);
 	return error_sys(err, errno, "cannot run %s", restart->program);
 }

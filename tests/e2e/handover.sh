@@ -1,0 +1,373 @@
+# shellcheck shell=bash
+# floatfs killed, or made to start anew, under clients that have files open: the mount lives on (fs/holder.h), and they
+# notice nothing.
+timeout=240
+
+setup() {
+	start_daemon
+	import_small_root
+	stop_daemon
+}
+
+submit_counter() {
+	submit <<-'END'
+		#!/bin/bash
+		trap 'echo "$n" >"$1/count"; exit 5' TERM
+		trap 'echo USR1 >>"$1/signals"' USR1
+		n=0
+		while :; do
+			echo "$((n += 1))"
+			sleep 0.01
+		done
+	END
+	wait_line "$dir/output" 5
+}
+
+kill_daemon() {
+	kill -KILL "$(<"$DIR/daemon.pid")"
+	wait_for 20 daemon_is_gone || fail "floatfs cannot be killed"
+}
+
+kill_and_start() {
+	kill_daemon
+	sleep "${1:-0}"
+	start_daemon
+}
+
+# By SIGHUP it stays the same process.
+restart_daemon() {
+	local before after
+	before=$(starts)
+	kill -HUP "$(<"$DIR/daemon.pid")"
+	wait_for 20 has_started_again "$before" || fail "floatfs did not start anew"
+	after=$(<"$DIR/daemon.pid")
+	kill -0 "$after" || fail "floatfs is another process now"
+	is_served || fail "floatfs does not serve"
+}
+
+starts() {
+	grep -c ' is taken over$' "$DAEMON_LOG" || true
+}
+
+has_started_again() { # STARTS-BEFORE
+	(($(starts) > $1))
+}
+
+# What people leave open on a job: each writes what it saw to a file of its own.
+start_clients() {
+	clients=()
+	rm -f "$DIR/polling"
+	tail -n +1 -s 0.1 -f "$dir/output" >"$DIR/tail-f" 2>"$DIR/tail-f.said" &
+	clients+=("$!")
+	tail -n +1 -s 0.1 -F "$dir/output" >"$DIR/tail-F" 2>"$DIR/tail-F.said" &
+	clients+=("$!")
+	tail -c +1 -s 0.1 -f "$dir/job.events" >"$DIR/tail-events" 2>&1 &
+	clients+=("$!")
+	cat "$dir/wait" >"$DIR/waited" &
+	waiter=$!
+	python3 - "$dir" "$DIR/polling" >"$DIR/polled" 2>&1 <<-'END' &
+		import os, select, sys
+		status = os.open(sys.argv[1] + "/status", os.O_RDONLY)
+		info = os.open(sys.argv[1] + "/info", os.O_RDONLY)
+		os.read(status, 100), os.read(info, 65536)
+		poll = select.epoll()
+		poll.register(status, select.EPOLLPRI)
+		poll.register(info, select.EPOLLPRI)
+		open(sys.argv[2], "w").close()
+		while True:
+		    for fd, events in poll.poll():
+		        os.lseek(fd, 0, 0)
+		        text = os.read(fd, 65536).decode()
+		        print(text.split("\n")[0] if fd == status else "info", flush=True)
+	END
+	clients+=("$!")
+	python3 - "$dir/output" >"$DIR/sampled" 2>&1 <<-'END' &
+		import os, sys, time
+		fd = os.open(sys.argv[1], os.O_RDONLY)
+		before, inode = 0, os.stat(sys.argv[1]).st_ino
+		while True:
+		    by_fd, by_name = os.fstat(fd), os.stat(sys.argv[1])
+		    if by_name.st_size < before or by_fd.st_size < before:
+		        print("fell from", before, "to", by_fd.st_size, by_name.st_size, flush=True)
+		    if {by_fd.st_ino, by_name.st_ino} != {inode}:
+		        print("another inode:", by_fd.st_ino, by_name.st_ino, flush=True)
+		    before = by_name.st_size
+		    time.sleep(0.02)
+	END
+	clients+=("$!")
+	exec {reader}<"$dir/output"
+	read -r -u "$reader" first
+	wait_for 10 test -e "$DIR/polling" || fail "nobody polls: $(cat "$DIR/polled")"
+}
+
+assert_woken() { # TIMES AT LEAST
+	wait_for 10 was_woken "$1" || fail "who polls was not woken $1 times: $(cat "$DIR/polled")"
+}
+
+was_woken() {
+	(($(sed '/^info$/d' "$DIR/polled" | wc -l) >= $1 && $(sed '/^info$/!d' "$DIR/polled" | wc -l) >= $1))
+}
+
+# Ends the job: everybody has got everything once.
+check_clients() {
+	local pid n
+	for pid in "${clients[@]}" "$waiter"; do
+		kill -0 "$pid" || fail "a client ended: $(cat "$DIR"/tail-*.said "$DIR/polled" "$DIR/sampled")"
+	done
+	echo "signal TERM" >"$dir/ctl"
+	wait "$waiter" || fail "the parked read of wait failed"
+	assert_equal 5 "$(<"$DIR/waited")" "what wait said"
+	n=$(<"$dir/log/count")
+	cmp <(seq "$n") <(head -n "$n" "$dir/output") || fail "there is a hole in the output"
+	wait_for 10 cmp -s "$dir/output" "$DIR/tail-f" || fail "tail -f has not every line once: $(wc -l <"$DIR/tail-f")"
+	wait_for 10 cmp -s "$dir/output" "$DIR/tail-F" || fail "tail -F has not every line once: $(wc -l <"$DIR/tail-F")"
+	wait_for 10 cmp -s "$dir/job.events" "$DIR/tail-events" || fail "tail -f of job.events has not every line once"
+	cmp <(echo "$first"; cat <&"$reader") "$dir/output" || fail "a file that was open before is another now"
+	exec {reader}<&-
+	wait_for 10 grep -qx FailToComplete "$DIR/polled" || fail "poll did not tell of the end: $(cat "$DIR/polled")"
+	kill "${clients[@]}"
+	wait "${clients[@]}" 2>/dev/null || true
+	for n in tail-f.said tail-F.said sampled; do
+		[[ ! -s $DIR/$n ]] || fail "$n: $(cat "$DIR/$n")"
+	done
+	echo "$(wc -l <"$dir/output") lines"
+}
+
+test_killed_under_clients() {
+	local i
+	start_daemon
+	submit_counter
+	start_clients
+	for i in 1 2 3; do
+		sleep 0.3
+		kill_and_start "0.$i"
+		wait_status Executing 20
+		assert_woken "$i"
+	done
+	migrate c5.2xlarge
+	kill_and_start
+	check_clients
+	forget_jobs
+	stop_daemon
+}
+
+test_started_anew_ten_times() {
+	local i pid
+	start_daemon
+	pid=$(<"$DIR/daemon.pid")
+	submit_counter
+	start_clients
+	for ((i = 0; i < 10; i++)); do
+		restart_daemon
+		wait_status Executing 20
+	done
+	# All at once: some are one.
+	for ((i = 0; i < 10; i++)); do
+		kill -HUP "$pid"
+		sleep 0.02
+	done
+	wait_for 20 is_served || fail "floatfs does not serve"
+	wait_status Executing 20
+	assert_woken 3
+	check_clients
+	assert_equal 1 "$(holders | wc -l)" "holders of one mount"
+	forget_jobs
+	kill -TERM "$pid"
+	wait_for 20 daemon_is_gone || fail "floatfs did not end on SIGTERM"
+	if is_mounted; then fail "it is still mounted"; fi
+	assert_equal "" "$(holders)" "holders that are left"
+	[[ ! -e $STATE/holder ]] || fail "the socket is left"
+}
+
+test_started_anew_in_the_background() {
+	local pid
+	(cd "$DIR" && "$B/floatfs" -o "$(daemon_options)" float)
+	pid=$(daemons_processes | grep -vxF "$(holders)")
+	echo "$pid" >"$DIR/daemon.pid"
+	mkdir "$MOUNT/jobs/before"
+	: >"$DIR/checked"
+	DAEMON_LOG=$STATE/log restart_daemon
+	assert_equal before "$(ls "$MOUNT/jobs")" jobs
+	rmdir "$MOUNT/jobs/before"
+	stop_daemon
+	DAEMON_LOG=$STATE/log check_logs || fail "something is wrong in its log"
+}
+
+# A listing goes on where it was: what was there all the time is seen once.
+test_open_directory() {
+	local i names=("$MOUNT"/jobs/a-long-name-so-that-a-page-does-not-hold-many-of-them-{0001..1200})
+	start_daemon
+	mkdir "${names[@]}"
+	mkfifo "$DIR/go-on"
+	python3 - "$MOUNT/jobs" "$DIR/go-on" >"$DIR/listed" <<-'END' &
+		import os, sys
+		with os.scandir(sys.argv[1]) as names:
+		    print(next(names).name, flush=True)
+		    open(sys.argv[2]).read()
+		    for name in names:
+		        print(name.name)
+	END
+	i=$!
+	wait_for 10 test -s "$DIR/listed"
+	kill_and_start
+	mkdir "$MOUNT/jobs/new"
+	rmdir "${names[10]}" "${names[1100]}"
+	: >"$DIR/go-on"
+	wait "$i" || fail "the listing failed"
+	assert_equal "" "$(sort "$DIR/listed" | uniq -d)" "names that were seen twice"
+	for i in {1,10,500,1199}; do
+		has_line "$DIR/listed" "$(basename "${names[i - 1]}")" || fail "${names[i - 1]} was not seen"
+	done
+	(($(grep -c a-long-name "$DIR/listed") >= 1198)) || fail "$(wc -l <"$DIR/listed") names"
+	rmdir "$MOUNT"/jobs/*
+	stop_daemon
+}
+
+test_readers_that_are_killed() {
+	local early late
+	start_daemon
+	submit <<<$'#!/bin/sh\nexec sleep 1000'
+	wait_status Executing
+	cat "$dir/wait" 2>/dev/null &
+	early=$!
+	cat "$dir/wait" 2>/dev/null &
+	late=$!
+	sleep 0.3
+	kill_daemon
+	# Its read is nobody's now: it ends when there is somebody again.
+	kill -KILL "$early"
+	start_daemon
+	wait_for 5 is_no_process "$early" || fail "a reader that was killed while nobody served is there still"
+	! is_no_process "$late" || fail "a parked reader ended"
+	kill -TERM "$late"
+	wait_for 5 is_no_process "$late" || fail "a reader cannot be interrupted after floatfs started again"
+	forget_jobs
+	stop_daemon
+}
+
+is_no_process() { # PID, or a zombie of ours
+	[[ ! -e /proc/$1 || $(<"/proc/$1/stat") == *") Z "* ]]
+}
+
+# A person's script that does everything a job can be told; it stops at the first error.
+tell_everything() { # NAME
+	local dir=$MOUNT/jobs/$1 i
+	mkdir "$dir"
+	echo small >"$dir/image"
+	echo c5.large >"$dir/instance"
+	cp "$DIR/counter" "$dir/script"
+	echo 'a=1' >>"$dir/env"
+	echo start >"$dir/ctl"
+	wait_settled Executing
+	wait_line "$dir/output" 3
+	for i in 1 2 3 4 5; do
+		echo "signal USR1" >"$dir/ctl"
+		wait_for 10 signals_are "$i" || fail "$i signals were sent: $(cat "$dir/log/signals")"
+	done
+	echo c5.2xlarge >"$dir/migrate"
+	wait_settled Executing
+	assert_equal c5.2xlarge "$(info instance)" instance
+	echo suspend >"$dir/ctl"
+	wait_settled Suspended
+	echo resume >"$dir/ctl"
+	wait_settled Executing
+	assert_equal 1 "$(info migrations)" migrations
+	echo "signal TERM" >"$dir/ctl"
+	assert_equal 5 "$(<"$dir/wait")" "exit code"
+	signals_are 5 || fail "a signal came twice: $(cat "$dir/log/signals")"
+	wait_for 20 no_host_is_left
+	rmdir "$dir"
+	mkdir "$dir"
+	rmdir "$dir"
+}
+
+signals_are() { # NUMBER
+	[[ $(cat "$dir/log/signals" 2>/dev/null | wc -l) == "$1" ]]
+}
+
+wait_settled() { # STATUS: and no operation is at work any more
+	wait_for 60 is_settled "$1" || fail "it is $(<"$dir/status") with the hosts $(ls "$MOUNT/hosts")"
+}
+
+is_settled() {
+	[[ $(<"$dir/status") == "$1" && $(ls "$MOUNT/hosts") == "$([[ $1 == Suspended ]] || host)" ]]
+}
+
+test_killed_while_controls_are_written() {
+	local i kills=0 client
+	start_daemon
+	submit_counter # for its script alone
+	cp "$dir/script" "$DIR/counter"
+	forget_jobs
+	for i in 1 2 3; do
+		(set -eE && tell_everything "client-$i") &
+		client=$!
+		while ! is_no_process "$client"; do
+			sleep "0.$((RANDOM % 5))$((RANDOM % 10))"
+			kill_and_start
+			kills=$((kills + 1))
+		done
+		wait "$client" || fail "the client of round $i saw an error after $kills kills"
+	done
+	echo "$kills kills"
+	stop_daemon
+}
+
+nothing_is_held() {
+	[[ -z $(holders) ]] && ! is_mounted
+}
+
+test_no_successor() {
+	local parked follower began=$SECONDS
+	start_daemon hold=2
+	submit <<<$'#!/bin/sh\necho up\nexec sleep 1000'
+	wait_line "$dir/output" up
+	cat "$dir/wait" >"$DIR/parked" 2>&1 &
+	parked=$!
+	cat <"$dir/wait" >/dev/null 2>&1 &
+	follower=$!
+	sleep 0.3
+	kill_daemon
+	assert_equal 1 "$(holders | wc -l)" holders
+	# It waits for as long as somebody may come, and is told then.
+	if timeout 20 cat "$dir/status" 2>/dev/null; then fail "nobody serves, and yet it was read"; fi
+	((SECONDS - began < 15)) || fail "that took $((SECONDS - began)) s"
+	wait_for 5 is_no_process "$parked" || fail "a parked reader hangs"
+	wait_for 5 is_no_process "$follower" || fail "a parked reader hangs"
+	assert_match '*connection abort*' "$(<"$DIR/parked")" "what a parked reader was told"
+	wait_for 5 nothing_is_held || fail "left: $(holders), $(grep "$MOUNT" /proc/self/mounts)"
+	[[ ! -e $STATE/holder ]] || fail "the socket is left"
+	start_daemon
+	wait_status Executing 20
+	forget_jobs
+	stop_daemon
+}
+
+test_nothing_held() {
+	start_daemon hold=0
+	assert_equal "" "$(holders)" holders
+	kill_daemon
+	assert_match '*Transport endpoint*' "$(LC_ALL=C ls "$MOUNT" 2>&1)" "what ls says"
+	start_daemon
+	stop_daemon
+}
+
+test_unmounted_meanwhile() {
+	start_daemon
+	kill_daemon
+	# Without -l umount(8) looks at the mount, and waits.
+	umount -l "$MOUNT"
+	wait_for 5 nothing_is_held || fail "the holder is left: $(holders)"
+	start_daemon
+	stop_daemon
+}
+
+test_another_mount_point() {
+	start_daemon
+	kill_daemon
+	mkdir "$DIR/other"
+	MOUNT=$DIR/other start_daemon
+	if is_mounted; then fail "the old mount is left"; fi
+	grep -q 'is not taken over: it is another mount point' "$DAEMON_LOG" || fail "the log does not say why"
+	MOUNT=$DIR/other stop_daemon
+}
