@@ -15,6 +15,8 @@
 #include "lib/file.h"
 #include "lib/log.h"
 
+_Static_assert((int)TREE_MEANINGS == (int)HOLDER_MEANINGS, "every kind has a place in the page");
+
 enum { WORKERS_MAX = 64, WORKERS_IDLE = 16 };
 
 static void mask_signals(int how)
@@ -160,9 +162,14 @@ int fuse_mount_prepare(struct floatfs *fs, struct fuse_mount **out, struct error
 	if (!mountpoint)
 		return error_sys(err, errno, "cannot mount on %s", fs->options.mountpoint);
 	autofree char *log = fs->options.foreground ? NULL : format_string("%s/log", fs->options.state);
-	struct holder_config config = {
-		.state = fs->options.state, .mountpoint = mountpoint, .log = log, .seconds = fs->options.hold
-	};
+	uint32_t meanings[TREE_MEANINGS];
+	tree_describe_kinds(meanings);
+	struct holder_config config = { .state = fs->options.state,
+					.mountpoint = mountpoint,
+					.log = log,
+					.seconds = fs->options.hold,
+					.private_mount = fs->options.private_mount,
+					.meanings = meanings };
 	struct fuse_mount *mount = calloc(1, sizeof(*mount));
 	if (!mount)
 		return error_set(err, ENOMEM, "out of memory");

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "lib/cleanup.h"
+#include "lib/log.h"
 
 /* As linux/fuse.h has them since 6.9; Debian 12's is older. */
 enum { NOTIFY_RESEND = 7 };
@@ -38,6 +39,10 @@ static ssize_t wire_read(int fd, void *buffer, size_t size, void *context)
 		return got;
 	memcpy(&header, buffer, sizeof(header));
 	current.unique = header.unique;
+	if (fuse_wire_is_again())
+		log_debug("request %llu (opcode %u, node %llx) comes again",
+			  (unsigned long long)fuse_wire_unique(), header.opcode,
+			  (unsigned long long)header.nodeid);
 	if (header.opcode == FUSE_POLL && got >= (ssize_t)(sizeof(header) + sizeof(poll))) {
 		memcpy(&poll, (char *)buffer + sizeof(header), sizeof(poll));
 		current.poll = poll.kh;

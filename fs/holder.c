@@ -124,7 +124,7 @@ struct holder_page *holder_map(int fd)
 	return NULL;
 }
 
-static int make_page(struct holder *holder, const char *mountpoint, struct error *err)
+static int make_page(struct holder *holder, const struct holder_config *config, struct error *err)
 {
 	uint32_t version = HOLDER_VERSION;
 	holder->page_fd = memfd_create("floatfs", MFD_CLOEXEC);
@@ -135,10 +135,11 @@ static int make_page(struct holder *holder, const char *mountpoint, struct error
 	if (!holder->page)
 		return error_sys(err, errno, "cannot map what floatfs shares with the holder of its mount");
 	random_text(holder->page->id, sizeof(holder->page->id) - 1, "0123456789abcdef");
-	return snprintf(holder->page->mountpoint, sizeof(holder->page->mountpoint), "%s", mountpoint) <
-		       (int)sizeof(holder->page->mountpoint)
+	holder->page->private_mount = config->private_mount;
+	return snprintf(holder->page->mountpoint, sizeof(holder->page->mountpoint), "%s",
+			config->mountpoint) < (int)sizeof(holder->page->mountpoint)
 		   ? 0
-		   : error_set(err, ENAMETOOLONG, "the path %s is too long", mountpoint);
+		   : error_set(err, ENAMETOOLONG, "the path %s is too long", config->mountpoint);
 }
 
 static void forget_page(struct holder *holder)
@@ -161,14 +162,21 @@ bool holder_is_mounted(const struct holder_page *page)
 /* ---- finding one ---- */
 
 /* NULL: it can be taken over. */
-static const char *why_useless(const struct holder *holder, const char *mountpoint)
+static const char *why_useless(const struct holder *holder, const struct holder_config *config)
 {
+	if (holder->device < 0)
+		return "it was never made";
 	if (!holder->page)
 		return "it is of another version of floatfs";
 	if (holder->page->init_length == 0 || holder->page->init_length > HOLDER_INIT_MAX)
 		return "it was not served yet";
-	if (strcmp(holder->page->mountpoint, mountpoint))
+	if (strcmp(holder->page->mountpoint, config->mountpoint))
 		return "it is another mount point";
+	if (holder->page->private_mount != config->private_mount)
+		return "it is for others to use, or not";
+	for (size_t i = 0; i < HOLDER_MEANINGS; i++)
+		if (holder->page->meanings[i] && holder->page->meanings[i] != config->meanings[i])
+			return "its files have other numbers";
 	return holder_is_mounted(holder->page) ? NULL : "it was unmounted";
 }
 
@@ -185,7 +193,7 @@ static void give_up(struct holder *holder, const char *why)
 	forget_page(holder);
 }
 
-static bool find(struct holder *holder, int directory, const char *mountpoint)
+static bool find(struct holder *holder, int directory, const struct holder_config *config)
 {
 	struct holder_message message;
 	int fds[HOLDER_FDS];
@@ -200,7 +208,7 @@ static bool find(struct holder *holder, int directory, const char *mountpoint)
 	holder->device = fds[HOLDER_DEVICE];
 	holder->page_fd = fds[HOLDER_PAGE];
 	holder->page = holder_map(holder->page_fd);
-	const char *why = holder->device < 0 ? "it was never made" : why_useless(holder, mountpoint);
+	const char *why = why_useless(holder, config);
 	if (why)
 		give_up(holder, why);
 	return !why;
@@ -240,16 +248,18 @@ int holder_open(const struct holder_config *config, struct holder **out, struct 
 	*holder = (struct holder){ .socket = -1, .device = -1, .page_fd = -1, .seconds = config->seconds };
 	autoclose int directory = open(config->state, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	int status = directory < 0 ? error_sys(err, errno, "cannot open %s", config->state) : 0;
-	if (status == 0 && !find(holder, directory, config->mountpoint)) {
-		status = make_page(holder, config->mountpoint, err);
+	if (status == 0 && !find(holder, directory, config)) {
+		status = make_page(holder, config, err);
 		if (status == 0 && config->seconds)
 			status = start(holder, directory, config, err);
 	}
-	if (status < 0)
+	if (status < 0) {
 		holder_close(holder);
-	else
-		*out = holder;
-	return status;
+		return status;
+	}
+	memcpy(holder->page->meanings, config->meanings, sizeof(holder->page->meanings));
+	*out = holder;
+	return 0;
 }
 
 /* ---- for the mount ---- */

@@ -33,6 +33,7 @@ enum {
 	 * over. */
 	HOLDER_VERSION = 1,
 	HOLDER_INIT_MAX = 256,
+	HOLDER_MEANINGS = 256,
 	HOLDER_POLLS = 1 << 20, /* pages that nobody touches take no memory */
 };
 
@@ -42,9 +43,11 @@ struct holder_page {
 	uint32_t init_length; /* 0: not agreed yet */
 	uint64_t device;      /* the mount's st_dev */
 	char init[HOLDER_INIT_MAX];
-	char id[17];                  /* of the mount, random */
-	_Atomic uint64_t last_handle; /* handles.h: no number is given twice while the mount lives */
-	_Atomic uint64_t polls_end;   /* no poll stands at or after it */
+	uint32_t meanings[HOLDER_MEANINGS]; /* of what its inode numbers are made of (tree_describe_kinds) */
+	uint32_t private_mount;             /* one user's alone */
+	char id[17];                        /* of the mount, random */
+	_Atomic uint64_t last_handle;       /* handles.h: no number is given twice while the mount lives */
+	_Atomic uint64_t polls_end;         /* no poll stands at or after it */
 	char mountpoint[PATH_MAX];
 	/* The kernel's numbers of open files that were polled; 0: a free place. */
 	_Atomic uint64_t polls[HOLDER_POLLS];
@@ -57,6 +60,8 @@ struct holder_config {
 	const char *mountpoint; /* as the kernel names it */
 	const char *log;        /* where the holder logs; NULL: stderr, as it is */
 	unsigned seconds;       /* for which it waits for a successor; 0: there is no holder */
+	bool private_mount;
+	const uint32_t *meanings; /* HOLDER_MEANINGS of them */
 };
 
 /*

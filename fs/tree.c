@@ -294,15 +294,35 @@ const struct tree_entry *tree_entry(enum tree_kind kind)
 	return NULL;
 }
 
+/* FNV-1a. */
+static uint32_t hash(uint32_t hash, const char *text)
+{
+	for (; *text; text++)
+		hash = (hash ^ (unsigned char)*text) * 16777619U;
+	return hash;
+}
+
+void tree_describe_kinds(uint32_t meanings[TREE_MEANINGS])
+{
+	for (size_t i = 0; i < TREE_MEANINGS; i++)
+		meanings[i] = 0;
+	for (size_t i = 0; i < array_length(table); i++) {
+		const struct tree_entry *entry = &table[i];
+		uint32_t where = 2166136261U ^ (uint32_t)entry->parent << 8 ^ (uint32_t)entry->how;
+		meanings[entry->kind] = hash(where, entry->name ? entry->name : "");
+	}
+}
+
 static bool is_of_snapshot(enum tree_kind kind)
 {
 	return kind >= TREE_SNAPSHOT && kind <= TREE_SNAPSHOT_HOST;
 }
 
 /*
- * serial << 8 | kind, of a snapshot number << 45 | serial << 8 | kind; for a log entry the generation stands between: 1 << 63 | serial << 40 | generation << 8
- * | kind; a file on a volume is 1 << 62 | serial << 37 | volume << 32 | inode. A volume's inode numbers start at 257
- * and are never reused (btrfs), so that 32 bits last.
+ * serial << 8 | kind, of a snapshot number << 45 | serial << 8 | kind; for a log entry the generation stands between:
+ * 1 << 63 | serial << 40 | generation << 8 | kind; a file on a volume is 1 << 62 | serial << 37 | volume << 32 | inode. A
+ * volume's inode numbers start at 257 and are never reused (btrfs), so that 32 bits last. Made up otherwise they are
+ * another HOLDER_VERSION.
  */
 #define FILE_ID (1ULL << 62)
 #define LOG_ID  (1ULL << 63)

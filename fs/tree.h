@@ -14,6 +14,7 @@
 
 #include "fs/fs.h"
 
+/* Their numbers stand in node ids, which a mount keeps over an upgrade of floatfs (holder.h): a new one comes last. */
 enum tree_kind {
 	TREE_NONE,
 	TREE_ROOT, /* 1: FUSE_ROOT_ID */
@@ -120,6 +121,10 @@ struct tree_entry {
 const struct tree_entry *tree_entry(enum tree_kind kind);
 /* All rows, in the order of the documentation. */
 const struct tree_entry *tree_table(size_t *count);
+
+enum { TREE_MEANINGS = 256 }; /* a kind has 8 bits */
+/* What each kind stands for, as a number that differs where that does; 0: nothing. */
+void tree_describe_kinds(uint32_t meanings[TREE_MEANINGS]);
 
 uint64_t tree_id(const struct node *node);
 struct node tree_node(uint64_t id);

@@ -249,6 +249,79 @@ is_no_process() { # PID, or a zombie of ours
 	[[ ! -e /proc/$1 || $(<"/proc/$1/stat") == *") Z "* ]]
 }
 
+write() { # TEXT FILE
+	echo "$1" >"$2"
+}
+
+# Begins it, kills floatfs so much later, and starts it again: it must succeed all the same.
+over_a_kill() { # MS COMMAND...
+	local ms=$1 pid
+	shift
+	"$@" &
+	pid=$!
+	sleep "$(printf '0.%03d' "$ms")"
+	kill_daemon
+	start_daemon debug
+	wait "$pid" || fail "'$*' failed, when floatfs was killed after $ms ms: $(cat "$dir/error")"
+}
+
+came_again() { # a FUSE_WRITE at least: else nothing was tested
+	grep -o "opcode .* comes again" "$DAEMON_LOG" | sed 's/,.*//' | sort | uniq -c
+	grep -q "opcode 16, .* comes again" "$DAEMON_LOG" || fail "no write ever came again"
+}
+
+test_killed_in_a_control_of_a_draft() {
+	local ms
+	start_daemon debug
+	for ms in 0 1 2 3 4 5 6 8 10 13 16 20; do
+		dir=$MOUNT/jobs/draft-$ms
+		over_a_kill $ms mkdir "$dir"
+		write small "$dir/image"
+		write c5.large "$dir/instance"
+		over_a_kill $ms write $'#!/bin/sh\nexec sleep 1000' "$dir/script"
+		over_a_kill $ms write start "$dir/ctl"
+		wait_for 20 is_past_draft || fail "it was not started"
+		over_a_kill $ms write cancel "$dir/ctl"
+		wait_status Cancelled
+		over_a_kill $ms rmdir "$dir"
+		[[ ! -e $dir ]] || fail "it is there still"
+	done
+	came_again
+	stop_daemon
+}
+
+is_past_draft() {
+	! status_is Draft
+}
+
+test_killed_in_a_control_of_a_job() {
+	local ms migrations=0 signals=0 type=c5.large
+	start_daemon debug
+	submit_counter
+	for ms in 0 2 4 6 9 12 16 25; do
+		over_a_kill $ms write "signal USR1" "$dir/ctl"
+		signals=$((signals + 1))
+		wait_for 10 signals_are $signals || fail "$ms ms: not $signals signals: $(cat "$dir/log/signals")"
+		if [[ $type == c5.large ]]; then type=c5.2xlarge; else type=c5.large; fi
+		over_a_kill $ms write $type "$dir/migrate"
+		wait_settled Executing
+		migrations=$((migrations + 1))
+		assert_equal "$type $migrations" "$(info instance) $(info migrations)" "instance and migrations after $ms ms"
+		over_a_kill $ms write suspend "$dir/ctl"
+		wait_settled Suspended
+		over_a_kill $ms write resume "$dir/ctl"
+		wait_settled Executing
+	done
+	sleep 0.5
+	signals_are $signals || fail "a signal came twice: $(cat "$dir/log/signals")"
+	came_again
+	write "signal TERM" "$dir/ctl"
+	wait_end
+	assert_equal 5 "$code" "exit code"
+	forget_jobs
+	stop_daemon
+}
+
 # A person's script that does everything a job can be told; it stops at the first error.
 tell_everything() { # NAME
 	local dir=$MOUNT/jobs/$1 i
