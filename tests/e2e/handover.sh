@@ -295,7 +295,7 @@ is_past_draft() {
 }
 
 test_killed_in_a_control_of_a_job() {
-	local ms migrations=0 signals=0 type=c5.large
+	local ms migrations=0 signals=0 snapshots=0 type=c5.large
 	start_daemon debug
 	submit_counter
 	for ms in 0 2 4 6 9 12 16 25; do
@@ -307,6 +307,10 @@ test_killed_in_a_control_of_a_job() {
 		wait_settled Executing
 		migrations=$((migrations + 1))
 		assert_equal "$type $migrations" "$(info instance) $(info migrations)" "instance and migrations after $ms ms"
+		over_a_kill $ms write checkpoint "$dir/ctl"
+		wait_settled Executing
+		snapshots=$((snapshots + 1))
+		assert_equal $snapshots "$(last_snapshot)" "number of the last snapshot after $ms ms"
 		over_a_kill $ms write suspend "$dir/ctl"
 		wait_settled Suspended
 		over_a_kill $ms write resume "$dir/ctl"
@@ -355,6 +359,10 @@ import_is_over() { # IMAGE: where floatfs was killed while it was at work, that 
 	[[ $(<"$1/status") == ready || $(<"$1/status") == 'failed the import was cut off'* ]]
 }
 
+last_snapshot() {
+	find "$dir/snapshots" -mindepth 1 -maxdepth 1 -printf '%f\n' | sort -n | tail -n 1
+}
+
 # A person's script that does everything a job can be told; it stops at the first error.
 tell_everything() { # NAME
 	local dir=$MOUNT/jobs/$1 i
@@ -388,7 +396,7 @@ tell_everything() { # NAME
 }
 
 signals_are() { # NUMBER
-	[[ $(cat "$dir/log/signals" 2>/dev/null | wc -l) == "$1" ]]
+	[[ -e $dir/log/signals && $(wc -l <"$dir/log/signals") == "$1" ]]
 }
 
 wait_settled() { # STATUS: and no operation is at work any more
