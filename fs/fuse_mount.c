@@ -241,6 +241,7 @@ static int set_signal_handlers(struct fuse_mount *mount)
 	return fuse_set_signal_handlers(mount->session) == 0 ? 0 : -EIO;
 }
 
+/* What ended the loop: 0, a signal that libfuse knows of, or -errno. */
 static int serve(struct fuse_mount *mount, struct error *err)
 {
 	struct fuse_watch *watch = NULL;
@@ -257,7 +258,7 @@ static int serve(struct fuse_mount *mount, struct error *err)
 	fuse_mount_block_signals();
 	fuse_loop_cfg_destroy(config);
 	fuse_watch_stop(watch);
-	return status < 0 ? error_sys(err, -status, "serving %s failed", mount->mountpoint) : 0;
+	return status < 0 ? error_sys(err, -status, "serving %s failed", mount->mountpoint) : status;
 }
 
 int fuse_mount_serve(struct fuse_mount *mount, struct error *err)
@@ -270,7 +271,7 @@ int fuse_mount_serve(struct fuse_mount *mount, struct error *err)
 	status = serve(mount, err);
 	fuse_remove_signal_handlers(mount->session);
 	mount->fs->leaving = status == 0 && restart_asked && fuse_watch_is_mounted(mount->mountpoint);
-	return status;
+	return status < 0 ? status : 0;
 }
 
 static void unmount(struct fuse_mount *mount)
