@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "lib/cleanup.h"
+#include "lib/proc.h"
 
 #define RESTARTED "FLOATFS_RESTARTED"
 
@@ -36,6 +37,7 @@ int restart_execute(const struct restart *restart, struct error *err)
 		return error_sys(err, errno, "cannot change to %s", restart->directory);
 	if (setns(restart->network, CLONE_NEWNET) < 0)
 		return error_sys(err, errno, "cannot go back to the machine's network");
+	proc_restore_files();
 	setenv(RESTARTED, "1", 1);
 	execv(restart->program, restart->words);
 	return error_sys(err, errno, "cannot run %s", restart->program);

@@ -34,6 +34,12 @@ void proc_raise_files(void)
 	raised = setrlimit(RLIMIT_NOFILE, &files) == 0;
 }
 
+void proc_restore_files(void)
+{
+	if (raised)
+		setrlimit(RLIMIT_NOFILE, &files_before);
+}
+
 /* What execvpe would find; done before fork, where malloc is still allowed. */
 static char *find_program(const char *name)
 {
@@ -85,8 +91,7 @@ child_run(const char *program, const char *const argv[], char **environment,
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	signal(SIGPIPE, SIG_DFL);
 	setpgid(0, 0);
-	if (raised)
-		setrlimit(RLIMIT_NOFILE, &files_before);
+	proc_restore_files();
 	int in = options->stdin_fd ? options->stdin_fd : null_fd;
 	int out = options->stdout_fd ? options->stdout_fd : out_fd;
 	int code = 0;

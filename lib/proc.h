@@ -29,3 +29,5 @@ int proc_run(const char *const argv[], const struct proc_options *options, struc
  * there are threads.
  */
 void proc_raise_files(void);
+/* Before another program is executed in this process. */
+void proc_restore_files(void);
