@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <linux/fuse.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -20,7 +21,10 @@ enum { NOTIFY_RESEND = 7 };
  */
 #define DIRECT_IO_ALLOW_MMAP (1U << (36 - 32)) /* of flags2 */
 
-enum { INIT_BUFFER = 64 << 10 }; /* the kernel reads into no less than 8 KiB */
+enum {
+	INIT_BUFFER = 64 << 10, /* the kernel reads into no less than 8 KiB */
+	ROOM = 256 << 10,       /* what a write of a setting brings, mostly */
+};
 
 static _Thread_local struct {
 	uint64_t unique;
@@ -29,9 +33,24 @@ static _Thread_local struct {
 	bool mute;     /* the answer was given long ago */
 } current;
 
+/*
+ * The kernel answers a request with EIO when it cannot copy it to us, as when we are killed and a page of the buffer is not
+ * there yet (Linux, fs/fuse/dev.c, fuse_dev_do_read): most requests find theirs there.
+ */
+static void make_room(void *buffer, size_t size)
+{
+	static _Thread_local void *made;
+	uintptr_t from = (uintptr_t)buffer & ~(uintptr_t)4095;
+	if (made == buffer)
+		return;
+	madvise((void *)from, size < ROOM ? size : ROOM, MADV_POPULATE_WRITE);
+	made = buffer;
+}
+
 static ssize_t wire_read(int fd, void *buffer, size_t size, void *context)
 {
 	(void)context;
+	make_room(buffer, size);
 	ssize_t got = read(fd, buffer, size);
 	struct fuse_in_header header;
 	struct fuse_poll_in poll;
