@@ -343,10 +343,24 @@ suspension() {
 	wait_status Executing 60
 }
 
+restarts() {
+	local i
+	for i in 1 2; do
+		kill -KILL "$(<"$DIR/daemon.pid")"
+		wait_for 20 daemon_is_gone || fail "floatfs cannot be killed"
+		start_daemon
+		sleep 1
+	done
+}
+
 test_across_migrations() {
 	with_clients migrations
 }
 
 test_across_a_suspension() {
 	with_clients suspension
+}
+
+test_across_restarts() {
+	with_clients restarts
 }
