@@ -2,6 +2,8 @@
 
 #include <errno.h>
 #include <linux/fuse.h>
+#include <pthread.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/uio.h>
@@ -34,24 +36,70 @@ static _Thread_local struct {
 } current;
 
 /*
- * The kernel answers a request with EIO when it cannot copy it to us, as when we are killed and a page of the buffer is not
- * there yet (Linux, fs/fuse/dev.c, fuse_dev_do_read): most requests find theirs there.
+ * Where a thread reads requests. The kernel answers a request with EIO when it cannot copy it to us (Linux, fs/fuse/dev.c,
+ * fuse_dev_do_read), as when we are being killed and a page has to be made ready first: one that was never used, or one
+ * that a fork has made copy-on-write. These are there, and no fork has them.
  */
-static void make_room(void *buffer, size_t size)
+struct room {
+	void *at;
+	size_t size;
+};
+
+static pthread_once_t room_once = PTHREAD_ONCE_INIT;
+static pthread_key_t room_key;
+
+static void free_room(void *context)
 {
-	static _Thread_local void *made;
-	uintptr_t from = (uintptr_t)buffer & ~(uintptr_t)4095;
-	if (made == buffer)
-		return;
-	madvise((void *)from, size < ROOM ? size : ROOM, MADV_POPULATE_WRITE);
-	made = buffer;
+	struct room *room = context;
+	munmap(room->at, room->size);
+	free(room);
+}
+
+static void make_room_key(void)
+{
+	if (pthread_key_create(&room_key, free_room) != 0)
+		abort();
+}
+
+/* NULL: there is no memory for it. */
+static void *find_room(size_t size)
+{
+	pthread_once(&room_once, make_room_key);
+	struct room *room = pthread_getspecific(room_key);
+	if (room && room->size >= size)
+		return room->at;
+	if (room)
+		free_room(room);
+	pthread_setspecific(room_key, NULL);
+	room = malloc(sizeof(*room));
+	if (!room)
+		return NULL;
+	*room = (struct room){ .size = size };
+	room->at = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (room->at == MAP_FAILED || pthread_setspecific(room_key, room) != 0) {
+		free(room);
+		return NULL;
+	}
+	if (madvise(room->at, size, MADV_DONTFORK) < 0 ||
+	    madvise(room->at, size < ROOM ? size : ROOM, MADV_POPULATE_WRITE) < 0)
+		log_debug("what is read from the kernel is not kept at hand: %s", strerror(errno));
+	return room->at;
+}
+
+/* As read(2), by way of the thread's room. */
+static ssize_t read_request(int fd, void *buffer, size_t size)
+{
+	void *room = find_room(size);
+	ssize_t got = read(fd, room ? room : buffer, size);
+	if (room && got > 0)
+		memcpy(buffer, room, (size_t)got);
+	return got;
 }
 
 static ssize_t wire_read(int fd, void *buffer, size_t size, void *context)
 {
 	(void)context;
-	make_room(buffer, size);
-	ssize_t got = read(fd, buffer, size);
+	ssize_t got = read_request(fd, buffer, size);
 	struct fuse_in_header header;
 	struct fuse_poll_in poll;
 	if (got < (ssize_t)sizeof(header))

@@ -80,7 +80,8 @@ void job_snapshot(struct job *job, struct record *record)
 	job_unlock(job);
 }
 
-int job_save(struct job *job, struct error *err)
+/* next_status: NULL, or what it has once its operation is over. */
+static int save(struct job *job, const char *next_status, struct error *err)
 {
 	struct record record;
 	autofree char *path = job_path(job, "record.json");
@@ -89,9 +90,23 @@ int job_save(struct job *job, struct error *err)
 	bool forgotten = job->forgotten;
 	record = job->record;
 	job_unlock(job);
+	if (next_status) {
+		record.op = (struct record_op){ 0 };
+		record_set(record.status, next_status);
+	}
 	int status = forgotten ? 0 : record_save(path, &record, err);
 	pthread_mutex_unlock(&job->save_lock);
 	return status;
+}
+
+int job_save(struct job *job, struct error *err)
+{
+	return save(job, NULL, err);
+}
+
+int job_save_end_of_op(struct job *job, const char *status, struct error *err)
+{
+	return save(job, status, err);
 }
 
 /* Hosts are looked for among the jobs that have one: most have ended. */

@@ -160,8 +160,13 @@ static void op_run(struct floatfs *fs, void *context)
 	else
 		status = run_steps(job, table, step, resumed);
 
-	/* At once: who sees the new status finds nothing under way, in the record neither. */
+	/*
+	 * First the record: what somebody does who sees the new status must not find the old one after a crash. Then all
+	 * of it at once: who sees the new status finds nothing under way.
+	 */
 	struct error err = { 0 };
+	if (status && job_save_end_of_op(job, status, &err) < 0)
+		log_error("job %s: %s", record.id, err.text);
 	job_lock(job);
 	job->operating = false;
 	if (status) {
