@@ -4,11 +4,11 @@
  */
 #include <errno.h>
 #include <string.h>
-#include <time.h>
 
 #include "agent/job_state.h"
 #include "agent/snapshots.h"
 #include "lib/cleanup.h"
+#include "lib/clock.h"
 #include "lib/log.h"
 
 enum { LOOK_MS = 200, FREED_MS = 1000 /* until what was given up is room again */ };
@@ -81,12 +81,9 @@ static bool look_at(struct job *job)
 /* With the mutex held; false when the agent ends. */
 static bool pause_for(struct jobs *jobs, int ms)
 {
-	struct timespec until;
-	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_nsec += (long)(ms % 1000) * 1000000;
-	until.tv_sec += ms / 1000 + until.tv_nsec / 1000000000;
-	until.tv_nsec %= 1000000000;
-	while (!jobs->closing && pthread_cond_timedwait(&jobs->closing_cond, &jobs->mutex, &until) == 0)
+	struct timespec until = clock_monotonic_in(ms);
+	while (!jobs->closing &&
+	       pthread_cond_clockwait(&jobs->closing_cond, &jobs->mutex, CLOCK_MONOTONIC, &until) == 0)
 		;
 	return !jobs->closing;
 }
@@ -111,11 +108,7 @@ static void *watch_room(void *argument)
 
 int job_start_room_watch(struct jobs *jobs, struct error *err)
 {
-	pthread_condattr_t monotonic;
-	pthread_condattr_init(&monotonic);
-	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-	pthread_cond_init(&jobs->closing_cond, &monotonic);
-	pthread_condattr_destroy(&monotonic);
+	pthread_cond_init(&jobs->closing_cond, NULL);
 	int code = pthread_create(&jobs->room_watcher, NULL, watch_room, jobs);
 	jobs->watches_room = code == 0;
 	return code ? error_sys(err, code, "cannot start a thread for the volumes' room") : 0;

@@ -13,7 +13,6 @@
 #include <sys/syscall.h>
 #include <sys/un.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "agent/keeper.h"
@@ -70,7 +69,7 @@ static int reach(const char *directory, int *lock)
 			return taken;
 		if (clock_monotonic_ms() >= end)
 			return -ETIMEDOUT;
-		nanosleep(&(struct timespec){ .tv_nsec = LOOK_MS * 1000000L }, NULL);
+		clock_sleep_ms(LOOK_MS);
 	}
 }
 

@@ -115,13 +115,10 @@ static int format_device(struct device_task *task, struct error *err)
 
 static int furnish_device(struct device_task *task, struct error *err)
 {
-	autofree char *device = NULL;
 	autoclose int top = -1;
 	if (layout_is_mounted(task->mounts[0].directory))
 		return 0;
-	int status = volume_find(task->serial, task->timeout_ms, &device, err);
-	if (status == 0)
-		status = subvolume_open_top(device, &top, err);
+	int status = subvolume_open_top(task->serial, task->timeout_ms, &top, err);
 	for (size_t i = 0; status == 0 && i < task->count; i++)
 		status = subvolume_make(top, task->mounts[i].subvolume, err);
 	return status;

@@ -11,7 +11,6 @@
 
 #include "agent/logdir.h"
 #include "agent/subvolume.h"
-#include "agent/volume.h"
 #include "lib/cleanup.h"
 
 enum {
@@ -39,11 +38,8 @@ typedef int visit(int top, const char *subvolume, const char *snap, struct error
 static int visit_volume(const char *serial, const char *const *subvolumes, visit *visit, const char *snap,
 			struct error *err)
 {
-	autofree char *device = NULL;
 	autoclose int top = -1;
-	int status = volume_find(serial, 0, &device, err);
-	if (status == 0)
-		status = subvolume_open_top(device, &top, err);
+	int status = subvolume_open_top(serial, 0, &top, err);
 	for (size_t i = 0; status == 0 && subvolumes[i]; i++)
 		status = visit(top, subvolumes[i], snap, err);
 	return status;
@@ -97,12 +93,9 @@ int snapshots_describe(struct layout *layout, const char *snap, int64_t *taken_n
 		       struct error *err)
 {
 	char name[SUBVOLUME_SIZE];
-	autofree char *device = NULL;
 	autoclose int top = -1;
 	name_snapshot(name, snap, "log");
-	int status = volume_find(layout->spec->work, 0, &device, err);
-	if (status == 0)
-		status = subvolume_open_top(device, &top, err);
+	int status = subvolume_open_top(layout->spec->work, 0, &top, err);
 	if (status < 0)
 		return status;
 	autoclose int log = openat(top, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -164,10 +157,8 @@ static int compare_names(const void *one, const void *other)
 
 json_object *snapshots_list(struct layout *layout)
 {
-	autofree char *device = NULL;
 	autoclose int top = -1;
-	if (volume_find(layout->spec->work, 0, &device, NULL) < 0 ||
-	    subvolume_open_top(device, &top, NULL) < 0)
+	if (subvolume_open_top(layout->spec->work, 0, &top, NULL) < 0)
 		return NULL;
 	autoclosedir DIR *list = fdopendir(top);
 	if (!list)
@@ -229,11 +220,8 @@ static bool is_kept(const char *subvolume, json_object *keep)
 
 static int tidy_volume(const char *serial, json_object *keep, struct error *err)
 {
-	autofree char *device = NULL;
 	autoclose int top = -1;
-	int status = volume_find(serial, 0, &device, err);
-	if (status == 0)
-		status = subvolume_open_top(device, &top, err);
+	int status = subvolume_open_top(serial, 0, &top, err);
 	if (status < 0)
 		return status;
 	bool some = false;

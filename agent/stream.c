@@ -101,11 +101,7 @@ struct stream *stream_open(struct streams *streams, const char *id, json_object 
 	struct stream *stream = calloc(1, sizeof(*stream));
 	if (!stream)
 		abort();
-	pthread_condattr_t monotonic;
-	pthread_condattr_init(&monotonic);
-	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-	pthread_cond_init(&stream->rung_cond, &monotonic);
-	pthread_condattr_destroy(&monotonic);
+	pthread_cond_init(&stream->rung_cond, NULL);
 	stream->streams = streams;
 	stream->id = format_string("%s", id);
 	stream->tail = tail_new(have);
@@ -192,15 +188,11 @@ static int look_at_end(struct stream *stream, enum logs_state state, int *again_
 
 static void wait_for_ring(struct stream *stream, int ms)
 {
-	struct timespec until;
-	clock_gettime(CLOCK_MONOTONIC, &until);
-	int64_t ns = until.tv_nsec + (int64_t)ms * 1000000;
-	until.tv_sec += ns / 1000000000;
-	until.tv_nsec = ns % 1000000000;
+	struct timespec until = clock_monotonic_in(ms);
 	struct streams *streams = stream->streams;
 	pthread_mutex_lock(&streams->lock);
 	while (!stream->rung && !stream->over)
-		if (pthread_cond_timedwait(&stream->rung_cond, &streams->lock, &until) != 0)
+		if (pthread_cond_clockwait(&stream->rung_cond, &streams->lock, CLOCK_MONOTONIC, &until) != 0)
 			break;
 	pthread_mutex_unlock(&streams->lock);
 }

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "agent/volume.h"
 #include "lib/cleanup.h"
 #include "lib/clock.h"
 #include "lib/log.h"
@@ -28,8 +29,12 @@ static int mount_top(const char *device)
 	return top < 0 ? -errno : top;
 }
 
-int subvolume_open_top(const char *device, int *top, struct error *err)
+int subvolume_open_top(const char *serial, int timeout_ms, int *top, struct error *err)
 {
+	autofree char *device = NULL;
+	int status = volume_find(serial, timeout_ms, &device, err);
+	if (status < 0)
+		return status;
 	autoclose int mounted = mount_top(device);
 	if (mounted < 0)
 		return error_sys(err, -mounted, "cannot mount the top of the volume %s", device);

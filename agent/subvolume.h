@@ -10,8 +10,8 @@
 
 #include "lib/error.h"
 
-/* The top of a volume, which is attached: *top is the caller's to close. */
-int subvolume_open_top(const char *device, int *top, struct error *err);
+/* The top of the volume of a serial, waited for: *top is the caller's to close. */
+int subvolume_open_top(const char *serial, int timeout_ms, int *top, struct error *err);
 
 bool subvolume_exists(int top, const char *name);
 /* When it was made: ns of CLOCK_REALTIME; 0: that is not known. */

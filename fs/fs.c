@@ -8,6 +8,7 @@
 
 #include "fs/notify.h"
 #include "lib/cleanup.h"
+#include "lib/clock.h"
 #include "lib/file.h"
 
 /* So many serials are set aside by one durable write. */
@@ -81,14 +82,7 @@ int fs_spawn(struct floatfs *fs, void (*run)(struct floatfs *fs, void *context),
 
 bool fs_wait_locked(struct floatfs *fs, int ms)
 {
-	struct timespec until;
-	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_sec += ms / 1000;
-	until.tv_nsec += ms % 1000 * 1000000L;
-	if (until.tv_nsec >= 1000000000) {
-		until.tv_sec++;
-		until.tv_nsec -= 1000000000;
-	}
+	struct timespec until = clock_monotonic_in(ms);
 	if (!fs->stopping)
 		pthread_cond_clockwait(&fs->wakeup, &fs->lock, CLOCK_MONOTONIC, &until);
 	return !fs->stopping;

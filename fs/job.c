@@ -80,8 +80,7 @@ void job_snapshot(struct job *job, struct record *record)
 	job_unlock(job);
 }
 
-/* next_status: NULL, or what it has once its operation is over. */
-static int save(struct job *job, const char *next_status, struct error *err)
+int job_save(struct job *job, struct error *err)
 {
 	struct record record;
 	autofree char *path = job_path(job, "record.json");
@@ -90,23 +89,29 @@ static int save(struct job *job, const char *next_status, struct error *err)
 	bool forgotten = job->forgotten;
 	record = job->record;
 	job_unlock(job);
-	if (next_status) {
-		record.op = (struct record_op){ 0 };
-		record_set(record.status, next_status);
-	}
 	int status = forgotten ? 0 : record_save(path, &record, err);
 	pthread_mutex_unlock(&job->save_lock);
 	return status;
 }
 
-int job_save(struct job *job, struct error *err)
+int job_end_op(struct job *job, const char *status, struct error *err)
 {
-	return save(job, NULL, err);
-}
-
-int job_save_end_of_op(struct job *job, const char *status, struct error *err)
-{
-	return save(job, status, err);
+	struct record record;
+	autofree char *path = job_path(job, "record.json");
+	/* Whoever saves meanwhile waits, and then writes what is shown by now. */
+	pthread_mutex_lock(&job->save_lock);
+	job_snapshot(job, &record);
+	record.op = (struct record_op){ 0 };
+	record_set(record.status, status);
+	int saved = record_save(path, &record, err);
+	job_lock(job);
+	job->operating = false;
+	job->record.op = (struct record_op){ 0 };
+	job_set_status_locked(job, status);
+	pthread_cond_broadcast(&job->fs->wakeup);
+	job_unlock(job);
+	pthread_mutex_unlock(&job->save_lock);
+	return saved;
 }
 
 /* Hosts are looked for among the jobs that have one: most have ended. */

@@ -36,8 +36,12 @@ void job_snapshot(struct job *job, struct record *record);
 
 /* Write the record as it is now; without fs->lock. Returns when it is durable. */
 int job_save(struct job *job, struct error *err);
-/* The same as it will be when the operation under way is over and has left it with that status. */
-int job_save_end_of_op(struct job *job, const char *status, struct error *err);
+/*
+ * The operation under way is over, and leaves that status. First the record: what somebody does who sees the new status
+ * must not find the old one after a crash. Then all of it is shown at once, also when it could not be written: who sees
+ * the new status finds nothing under way.
+ */
+int job_end_op(struct job *job, const char *status, struct error *err);
 
 /* Set the status and tell who polls; fs->lock is held. */
 void job_set_status_locked(struct job *job, const char *status);

@@ -160,25 +160,16 @@ static void op_run(struct floatfs *fs, void *context)
 	else
 		status = run_steps(job, table, step, resumed);
 
-	/*
-	 * First the record: what somebody does who sees the new status must not find the old one after a crash. Then all
-	 * of it at once: who sees the new status finds nothing under way.
-	 */
 	struct error err = { 0 };
-	if (status && job_save_end_of_op(job, status, &err) < 0)
-		log_error("job %s: %s", record.id, err.text);
-	job_lock(job);
-	job->operating = false;
 	if (status) {
-		job->record.op = (struct record_op){ 0 };
-		job_set_status_locked(job, status);
-	}
-	pthread_cond_broadcast(&job->fs->wakeup);
-	job_unlock(job);
-	if (status) {
-		if (job_save(job, &err) < 0)
+		if (job_end_op(job, status, &err) < 0)
 			log_error("job %s: %s", record.id, err.text);
 		op_settle(job);
+	} else {
+		job_lock(job);
+		job->operating = false;
+		pthread_cond_broadcast(&job->fs->wakeup);
+		job_unlock(job);
 	}
 	job_put(job);
 }

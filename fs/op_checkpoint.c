@@ -1,7 +1,4 @@
 /* checkpoint: the running job goes on, and what it was at one instant is kept. */
-#include <errno.h>
-#include <string.h>
-
 #include "fs/agents.h"
 #include "fs/events.h"
 #include "fs/follow.h"
@@ -10,7 +7,6 @@
 #include "fs/snapshots.h"
 #include "fs/submit.h"
 #include "lib/cleanup.h"
-#include "lib/file.h"
 #include "lib/json.h"
 #include "lib/log.h"
 
@@ -28,12 +24,12 @@ static int freeze(struct job *job, struct error *err)
 {
 	struct record record;
 	job_snapshot(job, &record);
-	autofree char *name = format_string("%lld", (long long)record.op.snapshot);
+	autofree char *name = snapshots_name(record.op.snapshot);
 	autojson json_object *body = json_object_new_object(), *answer = NULL;
 	json_set_string(body, "snapshot", name);
 	json_set_string(body, "process", record.op.process_volume);
 	json_set_int(body, "deadline_ms", OP_DEADMAN_MS);
-	json_object_object_add(body, "keep", snapshots_names(&record, 0));
+	json_object_object_add(body, "keep", snapshots_names(&record));
 	json_object_object_add(body, "faults", faults_take_agents(job->fs->faults, op_checkpoint.name));
 	int status = op_call_patiently(job, record.host, record.address, "checkpoint", body, &answer, err);
 	if (status == 0)
@@ -77,25 +73,15 @@ static int commit(struct job *job, struct error *err)
 static int report(struct job *job, struct error *err)
 {
 	struct record record;
-	char took[40];
+	char took[OP_FREEZE_TEXT];
 	(void)err;
 	job_snapshot(job, &record);
 	follow_restart(job);
-	bool known = record.op.freeze_ns && record.op.thaw_ns > record.op.freeze_ns;
-	if (known)
+	if (record.op.freeze_ns)
 		op_tell_dump(job, record.host);
-	events_format_duration(record.op.thaw_ns - record.op.freeze_ns, took, sizeof(took));
-	events_write(job, "Snapshot %lld taken%s%s", (long long)record.op.snapshot,
-		     known ? ", frozen for " : "", known ? took : "");
+	op_format_freeze(&record, record.op.thaw_ns - record.op.freeze_ns, took);
+	events_write(job, "Snapshot %lld taken%s", (long long)record.op.snapshot, took);
 	return 0;
-}
-
-static int detach(struct job *job, struct error *err)
-{
-	struct record record;
-	job_snapshot(job, &record);
-	const struct record_snapshot *snapshot = snapshots_find(&record, record.op.snapshot);
-	return snapshot ? job->fs->ops->volume_detach(job->fs->cloud, snapshot->volume, record.host, err) : 0;
 }
 
 /* What an agent that does not answer now leaves on the volumes is deleted with the next snapshot, or the next resume. */
@@ -109,7 +95,7 @@ static int trim(struct job *job, struct error *err)
 		return 0;
 	job_snapshot(job, &record);
 	autojson json_object *body = json_object_new_object();
-	json_object_object_add(body, "keep", snapshots_names(&record, 0));
+	json_object_object_add(body, "keep", snapshots_names(&record));
 	if (agents_call(job->fs, record.host, record.address, record.id, "tidy", body, record.epoch, NULL,
 			TIDY_TIMEOUT_MS, NULL, err) < 0)
 		log_info("job %s: %s", record.id, err->text);
@@ -128,7 +114,7 @@ static const struct op_step steps[] = {
 	{ .name = "freeze", .run = freeze, .undo = op_undo_freeze, .frozen = true },
 	{ .name = "commit", .run = commit, .final = true },
 	{ .name = "report", .run = report, .final = true },
-	{ .name = "detach", .run = detach, .final = true },
+	{ .name = "detach", .run = snapshots_detach, .final = true },
 	{ .name = "trim", .run = trim, .final = true },
 };
 

@@ -258,6 +258,14 @@ void op_note_freeze(struct job *job, json_object *freeze, json_object *adopt, in
 	job_unlock(job);
 }
 
+void op_format_freeze(const struct record *record, int64_t ns, char text[OP_FREEZE_TEXT])
+{
+	char took[40];
+	events_format_duration(ns, took, sizeof(took));
+	bool known = record->op.freeze_ns && record->op.thaw_ns > record->op.freeze_ns;
+	snprintf(text, OP_FREEZE_TEXT, "%s%s", known ? ", frozen for " : "", known ? took : "");
+}
+
 void op_tell_dump(struct job *job, const char *host)
 {
 	struct record record;

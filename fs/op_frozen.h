@@ -55,5 +55,8 @@ const char *op_freeze_failed(struct job *job, const char *what);
 
 /* Keep what the agents measured, until it is told; adopt may be NULL. offset_ns: B's clock less A's. */
 void op_note_freeze(struct job *job, json_object *freeze, json_object *adopt, int64_t offset_ns);
+/* ", frozen for D", where that is known: an agent that was killed in between does not know it. */
+enum { OP_FREEZE_TEXT = 60 };
+void op_format_freeze(const struct record *record, int64_t ns, char text[OP_FREEZE_TEXT]);
 /* The events of what A did within the frozen section, with the times that it took. */
 void op_tell_dump(struct job *job, const char *host);

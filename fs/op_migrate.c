@@ -192,7 +192,7 @@ static int commit(struct job *job, struct error *err)
 static int report(struct job *job, struct error *err)
 {
 	struct record record;
-	char took[40];
+	char took[OP_FREEZE_TEXT];
 	(void)err;
 	job_snapshot(job, &record);
 	follow_restart(job);
@@ -201,11 +201,8 @@ static int report(struct job *job, struct error *err)
 	events_write_at(job, record.op.dumped_ns, "Ready to recover &{%s false true} on host %s",
 			record.container, record.host);
 	events_write_at(job, record.op.thaw_ns, "Job floated");
-	events_format_duration(record.freeze_us * 1000, took, sizeof(took));
-	/* An agent that was killed in between does not know how long it took. */
-	bool known = record.op.freeze_ns && record.op.thaw_ns > record.op.freeze_ns;
-	events_write(job, "Migrated to new VM: %s%s%s", record.host, known ? ", frozen for " : "",
-		     known ? took : "");
+	op_format_freeze(&record, record.freeze_us * 1000, took);
+	events_write(job, "Migrated to new VM: %s%s", record.host, took);
 	return 0;
 }
 

@@ -8,7 +8,6 @@
 #include "fs/op_host.h"
 #include "fs/snapshots.h"
 #include "lib/cleanup.h"
-#include "lib/file.h"
 #include "lib/json.h"
 
 /* A move that failed on both sides left the job on a host that could not take it up. */
@@ -57,22 +56,23 @@ static void undo_prepare(struct job *job)
 static int note_going_back(struct job *job, struct error *err)
 {
 	job_lock(job);
-	if (job->record.op.snapshot)
+	bool back = job->record.op.snapshot != 0;
+	if (back)
 		job->record.going_back = job->record.op.snapshot;
 	job_unlock(job);
-	return job_save(job, err);
+	return back ? job_save(job, err) : 0;
 }
 
 /* What `adopt` is to make of the volumes. */
 static void describe_volumes(const struct record *record, json_object *body)
 {
 	if (record->op.snapshot) {
-		autofree char *name = format_string("%lld", (long long)record->op.snapshot);
+		autofree char *name = snapshots_name(record->op.snapshot);
 		json_set_string(body, "snapshot", name);
 	} else if (record->going_back) {
 		json_set_bool(body, "undo_snapshot", true);
 	}
-	json_object_object_add(body, "keep", snapshots_names(record, 0));
+	json_object_object_add(body, "keep", snapshots_names(record));
 }
 
 /* Asked again it waits for what is at work there, and a job that is there is success. */
@@ -95,13 +95,10 @@ static int adopt(struct job *job, struct error *err)
 	job_lock(job);
 	if (undone)
 		job->record.going_back = 0;
+	if (status == 0)
+		job->record.op.thaw_ns = json_get_int(answer, "thaw_ns", 0);
 	job_unlock(job);
-	if (status < 0)
-		return status;
-	job_lock(job);
-	job->record.op.thaw_ns = json_get_int(answer, "thaw_ns", 0);
-	job_unlock(job);
-	return 0;
+	return status;
 }
 
 static bool adopt_done(struct job *job)
@@ -174,10 +171,9 @@ static int drop(struct job *job, struct error *err)
 {
 	struct record record;
 	job_snapshot(job, &record);
-	const struct record_snapshot *snapshot = snapshots_find(&record, record.op.snapshot);
-	if (!snapshot || record.op.process_volume[0])
+	if (!snapshots_find(&record, record.op.snapshot) || record.op.process_volume[0])
 		op_process_volume_drop(job);
-	return snapshot ? job->fs->ops->volume_detach(job->fs->cloud, snapshot->volume, record.host, err) : 0;
+	return snapshots_detach(job, err);
 }
 
 static const char *fail(struct job *job)

@@ -25,20 +25,27 @@ int64_t snapshots_parse(const char *text)
 	return length == 0 || length > 9 || text[length] || text[0] == '0' ? 0 : strtoll(text, NULL, 10);
 }
 
-static void add_name(json_object *names, int64_t number)
+char *snapshots_name(int64_t number)
 {
-	autofree char *name = format_string("%lld", (long long)number);
-	json_object_array_add(names, json_object_new_string(name));
+	return format_string("%lld", (long long)number);
 }
 
-json_object *snapshots_names(const struct record *record, int64_t more)
+json_object *snapshots_names(const struct record *record)
 {
 	json_object *names = json_object_new_array();
-	for (int64_t i = 0; i < record->snapshot_count; i++)
-		add_name(names, record->snapshots[i].number);
-	if (more)
-		add_name(names, more);
+	for (int64_t i = 0; i < record->snapshot_count; i++) {
+		autofree char *name = snapshots_name(record->snapshots[i].number);
+		json_object_array_add(names, json_object_new_string(name));
+	}
 	return names;
+}
+
+int snapshots_detach(struct job *job, struct error *err)
+{
+	struct record record;
+	job_snapshot(job, &record);
+	const struct record_snapshot *snapshot = snapshots_find(&record, record.op.snapshot);
+	return snapshot ? job->fs->ops->volume_detach(job->fs->cloud, snapshot->volume, record.host, err) : 0;
 }
 
 /* ---- logs ---- */

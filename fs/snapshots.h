@@ -16,8 +16,12 @@ const struct record_snapshot *snapshots_find(const struct record *record, int64_
 /* As people write it: its number. 0: it is none. */
 int64_t snapshots_parse(const char *text);
 
-/* Their numbers, for an agent's `keep`, and `more` (0: none); caller puts. */
-json_object *snapshots_names(const struct record *record, int64_t more);
+/* As an agent knows it; caller frees. All of them, for its `keep`; caller puts. */
+char *snapshots_name(int64_t number);
+json_object *snapshots_names(const struct record *record);
+
+/* A step: the volume that holds the process image of record.op.snapshot leaves the job's host; none is success. */
+int snapshots_detach(struct job *job, struct error *err);
 
 /* Keep how long the logs were; they are what an agent told (agent/API.md, `logs`). */
 int snapshots_save_logs(struct job *job, int64_t number, json_object *logs, struct error *err);

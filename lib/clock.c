@@ -41,3 +41,9 @@ void clock_sleep_ms(int ms)
 {
 	nanosleep(&(struct timespec){ .tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000L }, NULL);
 }
+
+struct timespec clock_monotonic_in(int ms)
+{
+	int64_t ns = clock_monotonic_ns() + (int64_t)ms * 1000000;
+	return (struct timespec){ .tv_sec = ns / 1000000000, .tv_nsec = ns % 1000000000 };
+}

@@ -346,9 +346,7 @@ suspension() {
 restarts() {
 	local i
 	for i in 1 2; do
-		kill -KILL "$(<"$DIR/daemon.pid")"
-		wait_for 20 daemon_is_gone || fail "floatfs cannot be killed"
-		start_daemon
+		kill_and_start
 		sleep 1
 	done
 }

@@ -253,12 +253,6 @@ test_removing_a_job() {
 	stop_daemon
 }
 
-kill_and_start() {
-	kill -KILL "$(<"$DIR/daemon.pid")"
-	wait_for 20 daemon_is_gone
-	start_daemon "$@"
-}
-
 test_floatfs_killed() {
 	local ms pid
 	start_daemon files_idle=60

@@ -23,17 +23,6 @@ submit_counter() {
 	wait_line "$dir/output" 5
 }
 
-kill_daemon() {
-	kill -KILL "$(<"$DIR/daemon.pid")"
-	wait_for 20 daemon_is_gone || fail "floatfs cannot be killed"
-}
-
-kill_and_start() {
-	kill_daemon
-	sleep "${1:-0}"
-	start_daemon
-}
-
 # By SIGHUP it stays the same process.
 restart_daemon() {
 	local before after
@@ -140,7 +129,9 @@ test_killed_under_clients() {
 	start_clients
 	for i in 1 2 3; do
 		sleep 0.3
-		kill_and_start "0.$i"
+		kill_daemon
+		sleep "0.$i"
+		start_daemon
 		wait_status Executing 20
 		assert_woken "$i"
 	done

@@ -22,18 +22,8 @@ submit_counter() {
 	END
 }
 
-kill_and_start() {
-	kill -KILL "$(<"$DIR/daemon.pid")"
-	wait_for 20 daemon_is_gone
-	start_daemon
-}
-
 wait_ms() {
 	sleep "$(printf '%d.%03d' $(($1 / 1000)) $(($1 % 1000)))"
-}
-
-assert_volumes() { # NUMBER
-	assert_equal "$1" "$(find "$STATE/local/volumes" -name '*.img' | wc -l)" volumes
 }
 
 other_type() {

@@ -89,6 +89,20 @@ wait_for() { # SECONDS COMMAND...: until it succeeds
 	done
 }
 
+kill_daemon() {
+	kill -KILL "$(<"$DIR/daemon.pid")"
+	wait_for 20 daemon_is_gone || fail "floatfs cannot be killed"
+}
+
+kill_and_start() { # [OPTIONS OF start_daemon]
+	kill_daemon
+	start_daemon "$@"
+}
+
+assert_volumes() { # NUMBER: of all jobs
+	assert_equal "$1" "$(find "$STATE/local/volumes" -name '*.img' | wc -l)" volumes
+}
+
 # A refused write: its errno, and a sentence for people in `error`.
 assert_refused() { # ERRNO FILE TEXT [SENTENCE-PATTERN]
 	local text message sentence file=$2

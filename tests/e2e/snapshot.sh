@@ -69,10 +69,6 @@ output_is_whole() {
 	head -n "$n" "$dir/output" | cmp - <(for ((i = 1; i <= n; i++)); do echo "$i $i $i"; done) || fail "there is a hole in the output"
 }
 
-assert_volumes() { # NUMBER
-	assert_equal "$1" "$(find "$STATE/local/volumes" -name '*.img' | wc -l)" volumes
-}
-
 ends_without_a_hole() {
 	echo "signal TERM" >"$dir/ctl"
 	wait_end
@@ -309,12 +305,6 @@ test_a_step_fails() {
 
 is_suspended_again() {
 	status_is Suspended && no_host_is_left
-}
-
-kill_and_start() {
-	kill -KILL "$(<"$DIR/daemon.pid")"
-	wait_for 20 daemon_is_gone
-	start_daemon
 }
 
 test_floatfs_killed() {

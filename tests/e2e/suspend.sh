@@ -43,10 +43,6 @@ goes_on() {
 	wait_for 10 grew_past "$(wc -l <"$dir/output")" || fail "the output stands still"
 }
 
-assert_volumes() { # NUMBER
-	assert_equal "$1" "$(find "$STATE/local/volumes" -name '*.img' | wc -l)" volumes
-}
-
 ends_without_a_hole() {
 	local n
 	echo "signal TERM" >"$dir/ctl"
