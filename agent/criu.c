@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/capability.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
@@ -12,7 +11,6 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/inotify.h>
-#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -25,6 +23,7 @@
 #include "agent/mend.h"
 #include "agent/pids.h"
 #include "agent/sockopts.h"
+#include "agent/waits_shared.h"
 #include "lib/cleanup.h"
 #include "lib/clock.h"
 #include "lib/file.h"
@@ -43,8 +42,8 @@ enum {
 /* A deleted file that the job holds open goes into the image up to this size. */
 #define GHOST_LIMIT   "1073741824"
 #define FEATURE_CACHE "/run/criu.kdat"
-/* preload/limits.c */
-#define LIMITS_LIBRARY "/usr/lib/float/float-criu-limits.so"
+/* agent/preload */
+#define PRELOADED "/usr/lib/float/float-criu.so"
 
 /* A command line; owned words are freed with it. */
 struct words {
@@ -141,15 +140,17 @@ static int explain(const struct layout *layout, const char *action, int status, 
 /* ---- dump ---- */
 
 /* criu finds the job's cgroups as the job sees them. */
-static int enter_cgroup_namespace(void *context)
-{
-	return setns(*(const int *)context, CLONE_NEWCGROUP) < 0 ? -errno : 0;
-}
+struct dump_fds {
+	int cgroup_namespace;
+	int waits; /* to be inherited; -1: none */
+};
 
-/* May criu ask for the limits of other users' tasks? The bounding set is what a program that root executes gets. */
-static bool may_ask_for_limits(void)
+static int set_up_dump(void *context)
 {
-	return prctl(PR_CAPBSET_READ, CAP_SYS_RESOURCE, 0, 0, 0) == 1;
+	const struct dump_fds *fds = context;
+	if (setns(fds->cgroup_namespace, CLONE_NEWCGROUP) < 0)
+		return -errno;
+	return fds->waits >= 0 && fcntl(fds->waits, F_SETFD, 0) < 0 ? -errno : 0;
 }
 
 /* Do the tasks run on after criu let go of them? criu resumes them itself, also when it is killed: they were
@@ -241,12 +242,13 @@ int criu_dump(const struct layout *layout, struct network *network, struct waits
 	autoclose int fd = open(namespace, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return error_sys(err, errno, "cannot open %s", namespace);
-	static const char *const preload[] = { "LD_PRELOAD=" LIMITS_LIBRARY, NULL };
+	struct dump_fds fds = { fd, waits_shared_fd(waits) };
+	autofree char *shared = format_string(WAITS_SHARED_VARIABLE "=%d", fds.waits);
 	struct proc_options options = {
 		.timeout_ms = timeout_ms > 0 ? timeout_ms : 1,
-		.setup = enter_cgroup_namespace,
-		.setup_context = &fd,
-		.environment = may_ask_for_limits() ? NULL : preload,
+		.setup = set_up_dump,
+		.setup_context = &fds,
+		.environment = (const char *const[]){ "LD_PRELOAD=" PRELOADED, shared, NULL },
 	};
 	int last_pid = pids_last(pid);
 	waits_watch(waits, pid);

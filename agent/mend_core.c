@@ -5,10 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 
-#include "agent/calls.h"
+#include "agent/again.h"
 #include "agent/criu_image.h"
 #include "agent/mend_inside.h"
 #include "lib/cleanup.h"
@@ -58,7 +57,7 @@ enum {
 static const int argument_registers[CALL_ARGUMENTS] = { REGISTER_DI,  REGISTER_SI, REGISTER_DX,
 							REGISTER_R10, REGISTER_R8, REGISTER_R9 };
 
-enum { LENGTH_OF_SYSCALL = 2, RED_ZONE = 128, NS_OF_MS = 1000000, NS_OF_S = 1000000000 };
+enum { LENGTH_OF_SYSCALL = 2 };
 
 /* ---- signals ---- */
 
@@ -150,16 +149,21 @@ static off_t find_page(const struct mending *mending, pid_t task, uint64_t addre
 	return -1;
 }
 
+struct image_memory {
+	const struct mending *mending;
+	pid_t task;
+};
+
 /* False when the image does not have that memory. */
-static bool write_memory(const struct mending *mending, pid_t task, uint64_t address, const void *data,
-			 size_t length)
+static bool write_memory(void *context, uint64_t address, const void *data, size_t length)
 {
+	const struct image_memory *memory = context;
 	uint64_t pages;
-	off_t at = find_page(mending, task, address, length, &pages);
+	off_t at = find_page(memory->mending, memory->task, address, length, &pages);
 	if (at < 0)
 		return false;
 	autofree char *name = format_string("pages-%llu.img", (unsigned long long)pages);
-	autoclose int fd = openat(mending->directory, name, O_WRONLY | O_CLOEXEC);
+	autoclose int fd = openat(memory->mending->directory, name, O_WRONLY | O_CLOEXEC);
 	return fd >= 0 && pwrite(fd, data, length, at) == (ssize_t)length;
 }
 
@@ -218,43 +222,6 @@ static bool is_made_again_in_vain(const struct registers *registers)
 	}
 }
 
-/* What was seen of the thread, if it was in this very call. */
-static const struct wait *find_wait(const struct mending *mending, const struct registers *registers)
-{
-	const struct wait *wait = waits_find(mending->waits, mending->id);
-	long number = (long)registers->value[REGISTER_ORIG_AX];
-	if (!wait || (number != SYS_restart_syscall && number != wait->number) ||
-	    wait->sp != registers->value[REGISTER_SP] || wait->ip != registers->value[REGISTER_IP])
-		return NULL;
-	for (int i = 0; i < CALL_ARGUMENTS; i++)
-		if (wait->arguments[i] != registers->value[argument_registers[i]])
-			return NULL;
-	return wait;
-}
-
-/* Its limit is to be what is left of it, where that is known. */
-static void set_limit(const struct mending *mending, const struct call *call, const struct wait *wait,
-		      struct registers *registers)
-{
-	int limit = argument_registers[call->at], rest = argument_registers[call->rest];
-	if (call->rest && registers->value[rest] != 0) {
-		if (registers->value[rest] != registers->value[limit])
-			set(registers, limit, registers->value[rest]);
-		return;
-	}
-	if (!wait || wait->left_ns < 0)
-		return;
-	int64_t left = wait->left_ns;
-	if (call->limit == CALL_LIMIT_MS) {
-		set(registers, limit, (uint64_t)((left + NS_OF_MS - 1) / NS_OF_MS));
-		return;
-	}
-	struct timespec time = { .tv_sec = left / NS_OF_S, .tv_nsec = left % NS_OF_S };
-	uint64_t place = (registers->value[REGISTER_SP] - RED_ZONE - sizeof(time)) & ~(uint64_t)15;
-	if (write_memory(mending, wait->task, place, &time, sizeof(time)))
-		set(registers, limit, place);
-}
-
 static void put_registers(struct buffer *buffer, struct span list, const struct registers *registers)
 {
 	struct field field;
@@ -286,21 +253,26 @@ static void put_core(struct buffer *buffer, struct span core, const struct regis
 	}
 }
 
-/* The call is to be made again, with what is left of its limit; false when it is not. */
+/* False when it is not. */
 static bool make_again(const struct mending *mending, struct registers *registers)
 {
-	const struct wait *wait = find_wait(mending, registers);
-	long number = (long)registers->value[REGISTER_ORIG_AX];
-	const struct call *call = call_find(number == SYS_restart_syscall && wait ? wait->number : number);
-	uint64_t arguments[CALL_ARGUMENTS];
-	if (!call)
-		return false;
+	struct image_memory memory = { .mending = mending };
+	const struct wait *wait = waits_find(mending->waits, mending->id);
+	struct again again = {
+		.number = (int64_t)registers->value[REGISTER_ORIG_AX],
+		.ip = registers->value[REGISTER_IP],
+		.sp = registers->value[REGISTER_SP],
+	};
 	for (int i = 0; i < CALL_ARGUMENTS; i++)
-		arguments[i] = registers->value[argument_registers[i]];
-	if (call_has_limit(call, arguments))
-		set_limit(mending, call, wait, registers);
-	set(registers, REGISTER_IP, registers->value[REGISTER_IP] - LENGTH_OF_SYSCALL);
-	set(registers, REGISTER_AX, (uint64_t)call->number);
+		again.arguments[i] = registers->value[argument_registers[i]];
+	memory.task = wait ? wait->task : 0;
+	if (!again_make(&again, wait, write_memory, &memory))
+		return false;
+	set(registers, REGISTER_IP, again.ip);
+	set(registers, REGISTER_AX, (uint64_t)again.result);
+	for (int i = 0; i < CALL_ARGUMENTS; i++)
+		if (registers->value[argument_registers[i]] != again.arguments[i])
+			set(registers, argument_registers[i], again.arguments[i]);
 	return true;
 }
 

@@ -1,25 +1,28 @@
 #include "agent/waits.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "agent/cgroup.h"
+#include "agent/waits_shared.h"
 #include "lib/cleanup.h"
 #include "lib/clock.h"
 #include "lib/log.h"
 
 /* A job of more threads is not worth its looks. */
 enum {
-	THREADS_MAX = 4096,
+	THREADS_MAX = WAITS_SHARED_MAX,
 	STATUS_SIZE = 4096,
 	WATCH_PAUSE_NS = 100000,
 	TURNS_OF_LOOK = 10,
@@ -53,17 +56,40 @@ struct waits {
 	pid_t first;
 	pthread_t watcher;
 	atomic_bool watched, stop;
+	struct waits_shared *shared; /* NULL: there is none */
+	int shared_fd;
 };
+
+static void make_shared(struct waits *waits)
+{
+	waits->shared_fd = memfd_create("waits", MFD_CLOEXEC);
+	if (waits->shared_fd < 0 || ftruncate(waits->shared_fd, sizeof(*waits->shared)) < 0)
+		return;
+	void *map =
+	    mmap(NULL, sizeof(*waits->shared), PROT_READ | PROT_WRITE, MAP_SHARED, waits->shared_fd, 0);
+	waits->shared = map == MAP_FAILED ? NULL : map;
+}
 
 struct waits *waits_new(void)
 {
-	return calloc(1, sizeof(struct waits));
+	struct waits *waits = calloc(1, sizeof(*waits));
+	if (!waits)
+		return NULL;
+	make_shared(waits);
+	if (!waits->shared)
+		log_warning("time limits of the job's calls begin anew after a checkpoint that fails: %s",
+			    strerror(errno));
+	return waits;
 }
 
 void waits_free(struct waits *waits)
 {
 	if (!waits)
 		return;
+	if (waits->shared)
+		munmap(waits->shared, sizeof(*waits->shared));
+	if (waits->shared_fd >= 0)
+		close(waits->shared_fd);
 	free(waits->list.seen);
 	free(waits);
 }
@@ -247,11 +273,20 @@ void waits_look(struct waits *waits)
 
 /* ---- watching ---- */
 
+static void tell(struct waits_shared *shared, const struct seen *seen)
+{
+	int count = shared ? shared->count : WAITS_SHARED_MAX;
+	if (count == WAITS_SHARED_MAX)
+		return;
+	shared->entries[count] = (struct waits_entry){ .thread = seen->thread, .wait = seen->wait };
+	shared->count = count + 1;
+}
+
 /*
  * A thread that is stopped by criu has gone to sleep once more than before, for that; any more, and it may have been in another
  * call meanwhile, or criu has made it work already: then nothing is known. True when there is no more to be seen.
  */
-static bool watch_one(struct seen *seen)
+static bool watch_one(struct waits_shared *shared, struct seen *seen)
 {
 	struct status status;
 	int64_t now = clock_monotonic_ns();
@@ -265,6 +300,8 @@ static bool watch_one(struct seen *seen)
 		int64_t left = seen->limit_ns - (seen->until_ns - seen->since_ns);
 		seen->wait.left_ns = left > 0 ? left : 0;
 	}
+	if (status.stands)
+		tell(shared, seen);
 	return true;
 }
 
@@ -282,7 +319,7 @@ static void *watch(void *context)
 		all = first.stands;
 		for (size_t i = 0; i < waits->list.count && !waits->stop; i++) {
 			struct seen *seen = &waits->list.seen[i];
-			seen->decided = seen->decided || watch_one(seen);
+			seen->decided = seen->decided || watch_one(waits->shared, seen);
 			all = all && seen->decided;
 		}
 		nanosleep(&(struct timespec){ .tv_nsec = WATCH_PAUSE_NS }, NULL);
@@ -295,6 +332,8 @@ void waits_watch(struct waits *waits, pid_t pid)
 	waits_look(waits);
 	waits->first = pid;
 	waits->stop = false;
+	if (waits->shared)
+		waits->shared->count = 0;
 	waits->watched = pthread_create(&waits->watcher, NULL, watch, waits) == 0;
 	if (!waits->watched)
 		log_warning("time limits of the job's calls begin anew: no thread");
@@ -307,6 +346,11 @@ void waits_end_watch(struct waits *waits)
 	waits->stop = true;
 	pthread_join(waits->watcher, NULL);
 	waits->watched = false;
+}
+
+int waits_shared_fd(const struct waits *waits)
+{
+	return waits && waits->shared ? waits->shared_fd : -1;
 }
 
 const struct wait *waits_find(const struct waits *waits, pid_t thread)

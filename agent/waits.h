@@ -12,16 +12,9 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "agent/calls.h"
+#include "agent/again.h"
 
 struct waits;
-
-struct wait {
-	pid_t task, thread; /* as the job sees them */
-	long number;
-	uint64_t arguments[CALL_ARGUMENTS], sp, ip;
-	int64_t left_ns; /* at least, when it was frozen; -1: not known */
-};
 
 struct waits *waits_new(void);
 void waits_free(struct waits *waits);
@@ -35,6 +28,9 @@ void waits_look(struct waits *waits);
  */
 void waits_watch(struct waits *waits, pid_t pid);
 void waits_end_watch(struct waits *waits);
+
+/* What a criu that runs meanwhile needs to know (agent/waits_shared.h): a descriptor to be inherited; -1: there is none. */
+int waits_shared_fd(const struct waits *waits);
 
 /* The call of that thread; NULL: none was seen. Lives until the next look. */
 const struct wait *waits_find(const struct waits *waits, pid_t thread);

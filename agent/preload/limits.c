@@ -1,5 +1,5 @@
 /*
- * Preloaded into criu's dump where root has no CAP_SYS_RESOURCE, as on a machine that is itself a container. criu reads the
+ * Preloaded into criu's dump, for where root has no CAP_SYS_RESOURCE, as on a machine that is itself a container. criu reads the
  * limits of every task by prlimit(2), which is then refused for tasks whose user and group ids are not all criu's real
  * ones. /proc/PID/limits tells the same to everybody; criu calls libc's syscall(), and finds this one.
  *

@@ -15,6 +15,7 @@ declare -A groups=(
 	[waiting]="interrupted sleeps polls waits waits_sysv"
 	[unix]="unix_stream unix_dgram unix_listen unix_backlog unix_names passed_fd"
 	[network]="tcp tcp_stream tcp_listen tcp_half tcp_backlog udp sockopts"
+	[refusal]="sleeps polls waits waits_sysv refused"
 	[tree]="float_files float_reads float_events float_wait"
 )
 
@@ -80,9 +81,26 @@ test_time() {
 }
 
 test_waiting() {
-	# A sleep that is interrupted twice within some milliseconds ended with EINTR once in twenty runs.
-	local not_yet=snapshots
 	survive waiting
+}
+
+# Checkpoints that fail, one after the other, until the last program lets go of what cannot be carried.
+test_refusal() {
+	local names owner=65534 from tries=0
+	read -ra names <<<"${groups[refusal]}"
+	start_stage 1 "${names[@]}"
+	wait_for 60 ready_for 1 || fail "not all are ready: $(tail -n 3 "$dir/output")"
+	from=$(host)
+	until has_moved "$from"; do
+		echo c5.2xlarge >"$dir/migrate"
+		wait_for 60 is_executing || fail "the migration does not end: $(tail -n 3 "$dir/job.events")"
+		((++tries < 100)) || fail "the pipe is not let go of"
+	done
+	wait_end 60
+	grep -v '^READY' "$dir/output" || true
+	(($(grep -c 'failed: .*keeps messages apart.*the job goes on where it was' "$dir/job.events") > 2)) ||
+		fail "no checkpoint has failed"
+	has_line "$dir/output" 'failed: 0' || fail "not all go on as before"
 }
 
 test_unix() {
