@@ -5,6 +5,7 @@
 
 #include "fs/events.h"
 #include "fs/files.h"
+#include "fs/follow.h"
 #include "lib/cleanup.h"
 #include "lib/clock.h"
 #include "lib/log.h"
@@ -264,6 +265,10 @@ void op_settle(struct job *job)
 	job_unlock(job);
 	if (nothing)
 		return;
+	/* Only now, after a start: what the job asks is answered by what it shows from here on. */
+	if (!record.op.name[0] && !ended && !record.lost && record.host[0] &&
+	    strcmp(record.status, "Suspended"))
+		follow_start(job);
 	int status = 0;
 	if (resume) {
 		status = fs_spawn(job->fs, op_run, job, &err);

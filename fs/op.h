@@ -80,7 +80,7 @@ const char *op_suspended(struct job *job);
 /* A job with no process left has nothing to be asked for: its cancel is its end. fs->lock is held. */
 void op_cancel_suspended_locked(struct job *job);
 
-/* Begin whatever is due for the job: an operation that was cut off, its end, a cancel, a host for its files. Never
+/* Begin whatever is due for the job: to follow it, an operation that was cut off, its end, a cancel, a host for its files. Never
  * fails: says so in the log. */
 void op_settle(struct job *job);
 

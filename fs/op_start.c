@@ -5,7 +5,6 @@
 
 #include "fs/agents.h"
 #include "fs/events.h"
-#include "fs/follow.h"
 #include "fs/op_host.h"
 #include "fs/settings.h"
 #include "lib/cleanup.h"
@@ -178,7 +177,6 @@ static const char *finish(struct job *job)
 	struct record record;
 	job_snapshot(job, &record);
 	events_write(job, "Job started on host %s, container %s", record.host, record.container);
-	follow_start(job);
 	return record.cancel ? "Cancelling" : "Executing";
 }
 
