@@ -117,12 +117,23 @@ void frame_names(struct frame *frame, const struct logdir_list *list)
 	frame_json(frame, line);
 }
 
-void frame_data(struct frame *frame, uint64_t generation, int64_t offset, const void *data, size_t length)
+void frame_settled(struct frame *frame, uint64_t generation, int64_t mtime_ns)
 {
 	char text[120];
-	int used = snprintf(text, sizeof(text),
-			    "{\"generation\":%" PRIu64 ",\"offset\":%" PRId64 ",\"bytes\":%zu}\n", generation,
-			    offset, length);
+	int used = snprintf(text, sizeof(text), "{\"settled\":%" PRIu64 ",\"mtime_ns\":%" PRId64 "}\n",
+			    generation, mtime_ns);
+	frame_clear(frame);
+	append(frame, text, (size_t)used);
+}
+
+void frame_data(struct frame *frame, const struct frame_piece *piece, const void *data, size_t length)
+{
+	char text[200], mtime[48] = "";
+	if (piece->mtime_ns)
+		snprintf(mtime, sizeof(mtime), ",\"mtime_ns\":%" PRId64, piece->mtime_ns);
+	int used = snprintf(
+	    text, sizeof(text), "{\"generation\":%" PRIu64 ",\"offset\":%" PRId64 ",\"bytes\":%zu%s%s}\n",
+	    piece->generation, piece->offset, length, mtime, piece->over ? ",\"over\":true" : "");
 	frame_clear(frame);
 	append(frame, text, (size_t)used);
 	append(frame, data, length);

@@ -29,4 +29,12 @@ void frame_exit(struct frame *frame, json_object *exit); /* borrowed */
 void frame_truncated(struct frame *frame, uint64_t generation);
 void frame_coming(struct frame *frame, const uint64_t *generations, size_t count);
 void frame_names(struct frame *frame, const struct logdir_list *list);
-void frame_data(struct frame *frame, uint64_t generation, int64_t offset, const void *data, size_t length);
+struct frame_piece {
+	uint64_t generation;
+	int64_t offset;
+	int64_t mtime_ns; /* the file is told to its end, as it was then; 0: it is not */
+	bool over;        /* of what was told there before */
+};
+void frame_data(struct frame *frame, const struct frame_piece *piece, const void *data, size_t length);
+/* All of it is as it was at that time stamp. */
+void frame_settled(struct frame *frame, uint64_t generation, int64_t mtime_ns);

@@ -167,6 +167,8 @@ static int look_at_end(struct stream *stream, enum logs_state state, int *again_
 	struct jobs *jobs = stream->streams->jobs;
 	autojson json_object *exit = NULL;
 	if (!jobs_exit(jobs, stream->id, &exit) && !jobs_dumped(jobs, stream->id)) {
+		if (stream->last_look)
+			tail_look_last(stream->tail, false);
 		stream->end_told = stream->last_look = false;
 		return 0;
 	}
@@ -175,6 +177,7 @@ static int look_at_end(struct stream *stream, enum logs_state state, int *again_
 	if (state == LOGS_OPEN && !stream->last_look) {
 		/* What was written between the last look and the end. */
 		stream->last_look = true;
+		tail_look_last(stream->tail, true);
 		*again_ms = 1;
 		return 0;
 	}

@@ -7,8 +7,9 @@
  * both sides: when a name of it comes back, it is told again from offset 0.
  * Names are told when all that their scan saw in the files is: who sees a name sees what the file held when it was named so.
  * Appending is told as it is. When a file got smaller, or its first bytes are no longer those that were told
- * (it was truncated and written again between two looks), it is told as truncated and again from 0. Not
- * thread-safe: one stream's thread uses it.
+ * (it was truncated and written again between two looks), it is told as truncated and again from 0. When its time
+ * stamp changes and it does not grow, it is compared with what was told of it (agent/told.h), and what it has been written over
+ * with is told. Not thread-safe: one stream's thread uses it.
  */
 #pragma once
 
@@ -22,7 +23,7 @@ struct tail;
 
 enum { TAIL_BURST = 64 << 10 };
 
-/* have: [[generation, size], …] of the stream's request, or NULL; borrowed. */
+/* have: [[generation, size, time stamp], …] of the stream's request, or NULL; borrowed. */
 struct tail *tail_new(json_object *have);
 void tail_free(struct tail *tail);
 
@@ -33,3 +34,6 @@ void tail_free(struct tail *tail);
  * be read.
  */
 int tail_next(struct tail *tail, int root, const bool *stop, bool scan, struct frame *frame, int *again_ms);
+
+/* The job writes no more: compare once more what was written over, and at once. Or it does again. */
+void tail_look_last(struct tail *tail, bool last);

@@ -147,6 +147,9 @@ static int take_frame(void *context, json_object *frame)
 		status = mirror_truncate(job->mirror, (uint64_t)json_get_int(frame, "truncated", 0),
 					 json_get_int(frame, "size", 0), &err);
 		job_changed(job, CHANGE_LOGS);
+	} else if (json_get_int(frame, "settled", 0) > 0) {
+		mirror_settle(job->mirror, (uint64_t)json_get_int(frame, "settled", 0),
+			      json_get_int(frame, "mtime_ns", 0));
 	} else if (json_get_int(frame, "ask", 0) > 0) {
 		answer_ask(follower, frame);
 	} else if (given_up) {
@@ -168,7 +171,11 @@ static int take_data(void *context, const struct frames_data *at, const void *by
 	struct follower *follower = context;
 	struct job *job = follower->job;
 	struct error err = { 0 };
-	int status = mirror_append(job->mirror, at->generation, at->offset, bytes, length, &err);
+	int status = at->over
+			 ? mirror_write_over(job->mirror, at->generation, at->offset, bytes, length, &err)
+			 : mirror_append(job->mirror, at->generation, at->offset, bytes, length, &err);
+	if (status == 0 && length == at->left && at->mtime_ns > 0)
+		mirror_settle(job->mirror, at->generation, at->mtime_ns);
 	if (status < 0)
 		note_waiting(follower, &err);
 	else

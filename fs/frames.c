@@ -24,7 +24,11 @@ static int take_line(struct frames *frames, struct error *err)
 	int64_t generation = json_get_int(frame, "generation", 0), offset = json_get_int(frame, "offset", 0);
 	if (bytes < 0 || generation < 1 || offset < 0 || bytes > INT64_MAX - offset)
 		return error_set(err, EBADMSG, "its data belongs nowhere");
-	frames->data = (struct frames_data){ (uint64_t)generation, offset, (size_t)bytes };
+	frames->data = (struct frames_data){ .generation = (uint64_t)generation,
+					     .offset = offset,
+					     .left = (size_t)bytes,
+					     .over = json_get_bool(frame, "over", false),
+					     .mtime_ns = json_get_int(frame, "mtime_ns", 0) };
 	return 0;
 }
 

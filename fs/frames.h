@@ -15,8 +15,10 @@
 /* Where in a file the data belongs that a frame brings. */
 struct frames_data {
 	uint64_t generation;
-	int64_t offset; /* of the piece at hand */
-	size_t left;    /* of the frame, with this piece */
+	int64_t offset;   /* of the piece at hand */
+	size_t left;      /* of the frame, with this piece */
+	bool over;        /* of what is there already */
+	int64_t mtime_ns; /* after the frame the file is whole, as of this time stamp; 0: it is not */
 };
 
 /* What is done with them; borrowed is what they are given. Anything but 0 ends frames_take, which returns it. */

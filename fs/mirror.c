@@ -7,32 +7,24 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
-#include "fs/mirror_names.h"
+#include "fs/mirror_inside.h"
 #include "lib/cleanup.h"
 #include "lib/clock.h"
 #include "lib/file.h"
 #include "lib/json.h"
 
-struct mirror {
-	char *directory;
-	pthread_mutex_t lock; /* guards what follows */
-	struct mirror_names names;
-	json_object *lost; /* array of names as agents tell them: of what was cut off */
-	struct mirror_coming coming;
-	struct mirror_holds holds;
-	/* The generation that was appended to last, kept open: most data comes in runs of one file. */
-	uint64_t open_generation;
-	int open_fd;
-};
+/* The time stamp that the file had on its volume when all of it was here. */
+#define SETTLED_ATTRIBUTE "user.floatfs.settled"
 
-static char *content_path(struct mirror *mirror, uint64_t generation)
+char *mirror_content_path(struct mirror *mirror, uint64_t generation)
 {
 	return format_string("%s/%llu", mirror->directory, (unsigned long long)generation);
 }
 
-static void close_content_locked(struct mirror *mirror)
+void mirror_close_content_locked(struct mirror *mirror)
 {
 	if (mirror->open_fd >= 0)
 		close(mirror->open_fd);
@@ -78,7 +70,7 @@ void mirror_close(struct mirror *mirror)
 {
 	if (!mirror)
 		return;
-	close_content_locked(mirror);
+	mirror_close_content_locked(mirror);
 	pthread_mutex_destroy(&mirror->lock);
 	mirror_names_clear(&mirror->names);
 	json_object_put(mirror->lost);
@@ -90,7 +82,7 @@ void mirror_close(struct mirror *mirror)
 
 static void delete_content(struct mirror *mirror, uint64_t generation)
 {
-	autofree char *path = content_path(mirror, generation);
+	autofree char *path = mirror_content_path(mirror, generation);
 	unlink(path);
 }
 
@@ -150,7 +142,7 @@ int mirror_set_coming(struct mirror *mirror, json_object *array, struct error *e
 	return status < 0 ? error_sys(err, -status, "log data cannot be kept in %s", mirror->directory) : 0;
 }
 
-static bool is_lost(int64_t generation)
+bool mirror_is_lost(int64_t generation)
 {
 	return (uint64_t)generation >= MIRROR_LOST_FIRST;
 }
@@ -161,7 +153,7 @@ static json_object *add_lost(struct mirror *mirror, json_object *array)
 	json_object *all = json_object_new_array();
 	for (size_t i = 0; i < json_object_array_length(array); i++) {
 		json_object *name = json_object_array_get_idx(array, i);
-		if (!is_lost(json_get_int(name, "generation", 0)))
+		if (!mirror_is_lost(json_get_int(name, "generation", 0)))
 			json_object_array_add(all, json_object_get(name));
 	}
 	for (size_t i = 0; i < json_object_array_length(mirror->lost); i++)
@@ -191,7 +183,7 @@ int mirror_set_names(struct mirror *mirror, json_object *array, struct error *er
 	pthread_mutex_lock(&mirror->lock);
 	old = mirror->names;
 	mirror->names = fresh;
-	close_content_locked(mirror);
+	mirror_close_content_locked(mirror);
 	for (size_t i = 0; i < old.count; i++)
 		if (old.entries[i].type == MIRROR_FILE)
 			drop_content(mirror, old.entries[i].generation, &old.entries[i]);
@@ -206,11 +198,11 @@ static int writable_locked(struct mirror *mirror, uint64_t generation)
 {
 	if (mirror->open_fd >= 0 && mirror->open_generation == generation)
 		return mirror->open_fd;
-	close_content_locked(mirror);
+	mirror_close_content_locked(mirror);
 	struct mirror_entry *entry = mirror_names_find_generation(&mirror->names, generation);
 	if (!(entry && entry->type == MIRROR_FILE) && !mirror_coming_has(&mirror->coming, generation))
 		return -ENOENT;
-	autofree char *path = content_path(mirror, generation);
+	autofree char *path = mirror_content_path(mirror, generation);
 	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0)
 		return -errno;
@@ -219,8 +211,24 @@ static int writable_locked(struct mirror *mirror, uint64_t generation)
 	return fd;
 }
 
-int mirror_append(struct mirror *mirror, uint64_t generation, int64_t offset, const void *data, size_t length,
-		  struct error *err)
+static int write_at(int fd, const char *at, size_t length, int64_t offset)
+{
+	while (length > 0) {
+		ssize_t done = pwrite(fd, at, length, offset);
+		if (done < 0 && errno == EINTR)
+			continue;
+		if (done < 0)
+			return -errno;
+		at += done;
+		offset += done;
+		length -= (size_t)done;
+	}
+	return 0;
+}
+
+/* over: within what is here, and not where it ends. */
+static int take_data(struct mirror *mirror, uint64_t generation, int64_t offset, const void *data,
+		     size_t length, bool over, struct error *err)
 {
 	struct stat st = { 0 };
 	pthread_mutex_lock(&mirror->lock);
@@ -228,29 +236,50 @@ int mirror_append(struct mirror *mirror, uint64_t generation, int64_t offset, co
 	int status = fd < 0 ? fd : 0;
 	if (status == 0 && fstat(fd, &st) < 0)
 		status = -errno;
-	if (status == 0 && st.st_size != offset)
+	if (status == 0 &&
+	    (over ? offset > st.st_size || (int64_t)length > st.st_size - offset : offset != st.st_size))
 		status = -EBADMSG;
-	const char *at = data;
-	while (status == 0 && length > 0) {
-		ssize_t done = pwrite(fd, at, length, offset);
-		if (done < 0 && errno == EINTR)
-			continue;
-		if (done < 0) {
-			status = -errno;
-			break;
-		}
-		at += done;
-		offset += done;
-		length -= (size_t)done;
-	}
+	if (status == 0)
+		status = write_at(fd, data, length, offset);
 	pthread_mutex_unlock(&mirror->lock);
 	/* Its name was left out: so is what it holds. */
 	if (fd == -ENOENT)
 		return 0;
 	if (status == -EBADMSG)
-		return error_set(err, EBADMSG, "the agent sent log data for offset %lld where %lld was due",
+		return error_set(err, EBADMSG, "the agent sent log data for offset %lld of %lld bytes",
 				 (long long)offset, (long long)st.st_size);
 	return status < 0 ? error_sys(err, -status, "log data cannot be kept in %s", mirror->directory) : 0;
+}
+
+int mirror_append(struct mirror *mirror, uint64_t generation, int64_t offset, const void *data, size_t length,
+		  struct error *err)
+{
+	return take_data(mirror, generation, offset, data, length, false, err);
+}
+
+int mirror_write_over(struct mirror *mirror, uint64_t generation, int64_t offset, const void *data,
+		      size_t length, struct error *err)
+{
+	return take_data(mirror, generation, offset, data, length, true, err);
+}
+
+void mirror_settle(struct mirror *mirror, uint64_t generation, int64_t mtime_ns)
+{
+	pthread_mutex_lock(&mirror->lock);
+	int fd = writable_locked(mirror, generation);
+	/* Where that cannot be kept, it is not known the next time: what is written over meanwhile is not noticed then. */
+	if (fd >= 0)
+		(void)!fsetxattr(fd, SETTLED_ATTRIBUTE, &mtime_ns, sizeof(mtime_ns), 0);
+	pthread_mutex_unlock(&mirror->lock);
+}
+
+/* 0: not known. */
+static int64_t settled_at(struct mirror *mirror, uint64_t generation)
+{
+	autofree char *path = mirror_content_path(mirror, generation);
+	int64_t mtime_ns;
+	return getxattr(path, SETTLED_ATTRIBUTE, &mtime_ns, sizeof(mtime_ns)) == sizeof(mtime_ns) ? mtime_ns
+												  : 0;
 }
 
 int mirror_truncate(struct mirror *mirror, uint64_t generation, int64_t size, struct error *err)
@@ -269,10 +298,10 @@ int mirror_truncate(struct mirror *mirror, uint64_t generation, int64_t size, st
 	return status < 0 ? error_sys(err, -status, "a log file cannot be cut in %s", mirror->directory) : 0;
 }
 
-static void fill_size(struct mirror *mirror, struct mirror_entry *entry)
+void mirror_fill_size(struct mirror *mirror, struct mirror_entry *entry)
 {
 	struct stat st;
-	autofree char *path = content_path(mirror, entry->generation);
+	autofree char *path = mirror_content_path(mirror, entry->generation);
 	if (entry->type != MIRROR_FILE || stat(path, &st) < 0)
 		return;
 	entry->size = st.st_size;
@@ -282,9 +311,12 @@ static void fill_size(struct mirror *mirror, struct mirror_entry *entry)
 static void add_have(struct mirror *mirror, struct mirror_entry *entry, json_object *have)
 {
 	json_object *pair = json_object_new_array();
-	fill_size(mirror, entry);
+	mirror_fill_size(mirror, entry);
 	json_object_array_add(pair, json_object_new_int64((int64_t)entry->generation));
 	json_object_array_add(pair, json_object_new_int64(entry->size));
+	int64_t mtime_ns = settled_at(mirror, entry->generation);
+	if (mtime_ns)
+		json_object_array_add(pair, json_object_new_int64(mtime_ns));
 	json_object_array_add(have, pair);
 }
 
@@ -294,7 +326,7 @@ json_object *mirror_have(struct mirror *mirror)
 	pthread_mutex_lock(&mirror->lock);
 	for (size_t i = 0; i < mirror->names.count; i++)
 		if (mirror->names.entries[i].type == MIRROR_FILE &&
-		    !is_lost((int64_t)mirror->names.entries[i].generation))
+		    !mirror_is_lost((int64_t)mirror->names.entries[i].generation))
 			add_have(mirror, &mirror->names.entries[i], have);
 	for (size_t i = 0; i < mirror->coming.count; i++) {
 		struct mirror_entry entry = { .generation = mirror->coming.generations[i],
@@ -313,7 +345,7 @@ static int copy_found(struct mirror *mirror, const struct mirror_entry *found, s
 	pthread_mutex_unlock(&mirror->lock);
 	if (!found)
 		return -ENOENT;
-	fill_size(mirror, entry);
+	mirror_fill_size(mirror, entry);
 	return 0;
 }
 
@@ -373,109 +405,7 @@ int mirror_list(struct mirror *mirror, const char *directory,
 
 int mirror_open_content(struct mirror *mirror, uint64_t generation)
 {
-	autofree char *path = content_path(mirror, generation);
+	autofree char *path = mirror_content_path(mirror, generation);
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	return fd < 0 ? -errno : fd;
-}
-
-/* ---- what is cut off ---- */
-
-static json_object *describe(const struct mirror_entry *entry)
-{
-	json_object *name = json_object_new_object();
-	json_set_string(name, "path", entry->path);
-	json_set_int(name, "generation", (int64_t)entry->generation);
-	json_set_string(name, "type", mirror_type_names[entry->type]);
-	json_set_int(name, "mode", entry->mode);
-	json_set_int(name, "mtime_ns", entry->mtime_ns);
-	if (entry->type == MIRROR_LINK)
-		json_set_string(name, "target", entry->target);
-	return name;
-}
-
-/* -1: it was not there then. */
-static int64_t size_then(json_object *logs, uint64_t generation)
-{
-	for (size_t i = 0; i < json_object_array_length(logs); i++) {
-		json_object *pair = json_object_array_get_idx(logs, i);
-		if (!json_object_is_type(pair, json_type_array) || json_object_array_length(pair) != 2)
-			continue;
-		if (json_object_get_uint64(json_object_array_get_idx(pair, 0)) == generation)
-			return json_object_get_int64(json_object_array_get_idx(pair, 1));
-	}
-	return -1;
-}
-
-static int copy_rest(struct mirror *mirror, const struct mirror_entry *from, int64_t offset,
-		     const struct mirror_entry *to)
-{
-	autofree char *source = content_path(mirror, from->generation),
-		      *target = content_path(mirror, to->generation);
-	autoclose int in = open(source, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
-	autoclose int out = open(target, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-	if (in < 0 || out < 0)
-		return -errno;
-	off64_t at = offset;
-	ssize_t done;
-	while ((done = copy_file_range(in, &at, out, NULL, 1 << 30, 0)) > 0)
-		;
-	/* What is kept must be there before it is cut off. */
-	return done < 0 || fsync(out) < 0 || ftruncate(in, offset) < 0 ? -errno : 0;
-}
-
-/* A name that nothing has. */
-static int name_lost(struct mirror *mirror, const struct mirror_entry *entry, struct mirror_entry *lost)
-{
-	*lost = *entry;
-	lost->generation = MIRROR_LOST_FIRST + json_object_array_length(mirror->lost);
-	for (int i = 1;; i++) {
-		int length = snprintf(lost->path, sizeof(lost->path), "%s.lost-%d", entry->path, i);
-		if (length < 0 || (size_t)length >= sizeof(lost->path))
-			return -ENAMETOOLONG;
-		if (!mirror_names_find(&mirror->names, lost->path))
-			return 0;
-	}
-}
-
-int mirror_cut(struct mirror *mirror, json_object *logs,
-	       void (*tell)(void *context, const char *path, int64_t size, const char *kept), void *context,
-	       struct error *err)
-{
-	autojson json_object *names = json_object_new_array(), *cuts = json_object_new_array();
-	int status = 0;
-	if (!logs)
-		return error_set(err, EBADMSG, "nobody knows how long the log files were");
-	pthread_mutex_lock(&mirror->lock);
-	close_content_locked(mirror);
-	for (size_t i = 0; i < mirror->names.count && status == 0; i++) {
-		struct mirror_entry *entry = mirror->names.by_generation[i], lost;
-		if (is_lost((int64_t)entry->generation))
-			continue;
-		int64_t then = size_then(logs, entry->generation);
-		if (entry->type != MIRROR_FILE || then >= 0)
-			json_object_array_add(names, describe(entry));
-		fill_size(mirror, entry);
-		/* Another name of the file before it: that was cut. */
-		if (entry->type != MIRROR_FILE || entry->size <= (then < 0 ? 0 : then))
-			continue;
-		status = name_lost(mirror, entry, &lost);
-		if (status == 0)
-			status = copy_rest(mirror, entry, then < 0 ? 0 : then, &lost);
-		if (status < 0)
-			break;
-		json_object_array_add(mirror->lost, describe(&lost));
-		json_object *cut = describe(entry);
-		json_set_int(cut, "size", then < 0 ? 0 : then);
-		json_set_string(cut, "kept", lost.path);
-		json_object_array_add(cuts, cut);
-	}
-	pthread_mutex_unlock(&mirror->lock);
-	for (size_t i = 0; i < json_object_array_length(cuts); i++) {
-		json_object *cut = json_object_array_get_idx(cuts, i);
-		tell(context, json_get_string(cut, "path", ""), json_get_int(cut, "size", 0),
-		     json_get_string(cut, "kept", ""));
-	}
-	if (status < 0)
-		return error_sys(err, -status, "what is cut off cannot be kept in %s", mirror->directory);
-	return mirror_set_names(mirror, names, err);
 }

@@ -40,6 +40,11 @@ int mirror_set_coming(struct mirror *mirror, json_object *generations, struct er
  * something). Of a file without a name here, and not coming, nothing is kept. */
 int mirror_append(struct mirror *mirror, uint64_t generation, int64_t offset, const void *data, size_t length,
 		  struct error *err);
+/* Data that takes the place of what is here; -EBADMSG where that is not so much. */
+int mirror_write_over(struct mirror *mirror, uint64_t generation, int64_t offset, const void *data,
+		      size_t length, struct error *err);
+/* All that is here is the file as it was at that time stamp. Kept where the file system has extended attributes. */
+void mirror_settle(struct mirror *mirror, uint64_t generation, int64_t mtime_ns);
 int mirror_truncate(struct mirror *mirror, uint64_t generation, int64_t size, struct error *err);
 
 /*
@@ -50,7 +55,7 @@ int mirror_cut(struct mirror *mirror, json_object *logs,
 	       void (*tell)(void *context, const char *path, int64_t size, const char *kept), void *context,
 	       struct error *err);
 
-/* [[generation, size], …] for the stream's `have`; caller puts. */
+/* [[generation, size, time stamp], …] for the stream's `have`, the last where it is known; caller puts. */
 json_object *mirror_have(struct mirror *mirror);
 
 /* -ENOENT. */

@@ -72,3 +72,33 @@ test_heartbeats() {
 	# It is counted from the start of criu, which stops the tasks some milliseconds later: more under load.
 	((freeze <= gap + 100000)) || fail "freeze_us $freeze is more than the job saw: $gap"
 }
+
+# As after a program that fills in a file that it has made at its full size, or one that writes through a mapping.
+test_written_over() {
+	submit <"$B/jobs/scatter"
+	wait_line "$dir/output" up
+	halted_is_the_same 1
+	echo 'signal USR1' >"$dir/ctl"
+	migrate c5.2xlarge
+	halted_is_the_same 2
+	migrate c5.large
+	echo 'signal USR1' >"$dir/ctl"
+	kill_and_start
+	halted_is_the_same 3
+	echo 'signal USR1' >"$dir/ctl"
+	sleep 0.5
+	echo 'signal TERM' >"$dir/ctl"
+	wait_end
+	is_the_same 4 || fail "at the end it is not what the job wrote"
+}
+
+is_the_same() { # NUMBER
+	cmp "$dir/log/grid" "$dir/log/grid.$1" && cmp "$dir/log/map" "$dir/log/map.$1"
+}
+
+halted_is_the_same() { # NUMBER
+	sleep 0.5
+	echo 'signal USR1' >"$dir/ctl"
+	wait_line "$dir/output" "still $1"
+	wait_for 20 is_the_same "$1" || fail "it is not what the job wrote"
+}

@@ -35,6 +35,10 @@ static int take_data(void *context, const struct frames_data *at, const void *by
 {
 	struct taken *taken = context;
 	struct error err = { 0 };
+	if (at->mtime_ns > 0)
+		mirror_settle(taken->mirror, at->generation, at->mtime_ns);
+	if (at->over)
+		return mirror_write_over(taken->mirror, at->generation, at->offset, bytes, length, &err);
 	return mirror_append(taken->mirror, at->generation, at->offset, bytes, length, &err);
 }
 

@@ -69,6 +69,22 @@ Test(mirror, data_out_of_order_is_refused)
 	cr_expect_eq(mirror_append(mirror, 257, 2, "x", 1, &err), 0);
 }
 
+Test(mirror, what_is_written_over_stays_as_long)
+{
+	struct error err = { 0 };
+	char bytes[8];
+	cr_assert_eq(set_names(TWO_NAMES), 0);
+	cr_assert_eq(mirror_append(mirror, 257, 0, "hello", 5, NULL), 0);
+	cr_expect_eq(mirror_write_over(mirror, 257, 4, "p!", 2, &err), -EBADMSG, "beyond the end");
+	cr_expect_eq(mirror_write_over(mirror, 257, 6, "", 0, &err), -EBADMSG, "behind the end");
+	cr_expect_eq(mirror_write_over(mirror, 257, 3, "p!", 2, &err), 0, "%s", err.text);
+	int fd = mirror_open_content(mirror, 257);
+	cr_assert_geq(fd, 0);
+	cr_expect_eq(read(fd, bytes, sizeof(bytes)), 5);
+	cr_expect_eq(memcmp(bytes, "help!", 5), 0);
+	close(fd);
+}
+
 /* A name may be left out, too long say, while its data comes: that must not end the stream of all others. */
 Test(mirror, data_without_a_name_is_not_kept)
 {
@@ -189,9 +205,10 @@ Test(mirror, is_the_same_when_opened_again)
 	cr_assert_geq(fd, 0);
 	cr_expect_eq(read(fd, text, sizeof(text)), 4);
 	cr_expect_str_eq(text, "kept");
+	mirror_settle(mirror, 259, 12345);
 	autojson json_object *have = mirror_have(mirror);
 	cr_expect_str_eq(json_object_to_json_string_ext(have, JSON_C_TO_STRING_PLAIN),
-			 "[[257,0],[257,0],[259,4]]");
+			 "[[257,0],[257,0],[259,4,12345]]");
 }
 
 static int count_name(void *context, const char *name, const struct mirror_entry *entry)

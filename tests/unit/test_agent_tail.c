@@ -127,6 +127,127 @@ Test(agent_tail, data_first_then_names_once)
 	expect_nothing();
 }
 
+static void write_at(const char *path, int64_t offset, const char *text)
+{
+	int fd = open(path, O_WRONLY);
+	cr_assert_geq(fd, 0);
+	cr_assert_eq(pwrite(fd, text, strlen(text), offset), (ssize_t)strlen(text));
+	close(fd);
+}
+
+static void expect_settled(void)
+{
+	json_object *line = next(NULL);
+	cr_assert_gt(json_get_int(line, "settled", 0), 0, "%s", json_object_to_json_string(line));
+	json_object_put(line);
+}
+
+static void expect_over(int64_t offset, size_t length, size_t at, const char *text)
+{
+	const char *data;
+	json_object *line = next(&data);
+	cr_assert(json_get_bool(line, "over", false), "%s", json_object_to_json_string(line));
+	cr_assert_eq(json_get_int(line, "offset", -1), offset);
+	cr_assert_eq(json_get_int(line, "bytes", -1), (int64_t)length);
+	cr_assert_eq(memcmp(data + at, text, strlen(text)), 0);
+	json_object_put(line);
+}
+
+enum { BURSTS = 5, LARGE = BURSTS * TAIL_BURST + 1000 };
+
+/* A file of LARGE bytes, told but for its names; its generation. */
+static int64_t tell_large(void)
+{
+	expect_names(0);
+	put("large", "", 0);
+	cr_assert_eq(truncate("large", LARGE), 0);
+	expect_coming(1);
+	int64_t generation = 0, mtime = 0;
+	for (int i = 0; i <= BURSTS; i++) {
+		json_object *line = next(NULL);
+		cr_assert_eq(json_get_int(line, "offset", -1), i * TAIL_BURST);
+		generation = json_get_int(line, "generation", 0);
+		mtime = json_get_int(line, "mtime_ns", 0);
+		cr_assert_eq(mtime != 0, i == BURSTS);
+		json_object_put(line);
+	}
+	expect_names(1);
+	expect_nothing();
+	return generation;
+}
+
+Test(agent_tail, what_is_written_over_is_told)
+{
+	tell_large();
+	write_at("large", 3 * TAIL_BURST + 7, "over");
+	write_at("large", LARGE - 4, "last");
+	expect_over(3 * TAIL_BURST, TAIL_BURST, 7, "over");
+	expect_over(5 * TAIL_BURST, 1000, 996, "last");
+	expect_settled();
+	/* Once more, after a while: it may be written through a mapping. */
+	expect_settled();
+	expect_nothing();
+	put("large", "more", O_APPEND);
+	expect_data(LARGE, "more");
+	write_at("large", LARGE + 1, "a");
+	expect_over(5 * TAIL_BURST, 1004, 1000, "mare");
+	expect_settled();
+}
+
+/* A file made at its full size that is written while it is told: the time stamp at its end is that of all of it. */
+Test(agent_tail, what_is_written_over_while_it_is_told_is_told)
+{
+	expect_names(0);
+	put("large", "", 0);
+	cr_assert_eq(truncate("large", LARGE), 0);
+	expect_coming(1);
+	for (int i = 0; i <= BURSTS; i++) {
+		if (i == 3)
+			write_at("large", TAIL_BURST, "over");
+		json_object_put(next(NULL));
+	}
+	expect_names(1);
+	expect_over(TAIL_BURST, TAIL_BURST, 0, "over");
+	expect_settled();
+}
+
+Test(agent_tail, a_new_time_stamp_alone_is_settled)
+{
+	tell_large();
+	cr_assert_eq(utimensat(AT_FDCWD, "large", NULL, 0), 0);
+	expect_settled();
+	expect_nothing();
+}
+
+/* The next stream knows only how much was told, and of when it was. */
+Test(agent_tail, what_was_written_over_between_two_streams_is_told)
+{
+	struct stat st;
+	struct error err = { 0 };
+	json_object *have;
+	char text[200];
+	int64_t generation = tell_large();
+	cr_assert_eq(stat("large", &st), 0);
+	for (int turn = 0; turn < 2; turn++) {
+		snprintf(text, sizeof(text), "{\"have\":[[%lld,%d,%lld]]}", (long long)generation, LARGE,
+			 st.st_mtim.tv_sec * 1000000000LL + st.st_mtim.tv_nsec);
+		cr_assert_eq(json_parse_object(text, strlen(text), &have, &err), 0);
+		tail_free(tail);
+		tail = tail_new(json_get_array(have, "have"));
+		json_object_put(have);
+		expect_names(1);
+		if (turn == 1)
+			for (int i = 0; i <= BURSTS; i++)
+				expect_over(i * TAIL_BURST, i < BURSTS ? TAIL_BURST : 1000, i == 5 ? 990 : 0,
+					    i == 5 ? "over" : "");
+		if (turn == 1)
+			expect_settled();
+		if (turn == 0)
+			expect_nothing();
+		write_at("large", LARGE - 10, "over");
+	}
+}
+
 Test(agent_tail, two_names_of_one_file)
 {
 	put("stdout.autosave", "one\n", 0);
@@ -326,7 +447,7 @@ Test(agent_tail, frames)
 	cr_assert_eq(memcmp(frame.bytes, "{\"exit\":{\"code\":3}}\n", frame.length), 0);
 	frame_alive(&frame);
 	cr_assert_eq(memcmp(frame.bytes, "{}\n", 3), 0);
-	frame_data(&frame, 257, 4096, "a\0b", 3);
+	frame_data(&frame, &(struct frame_piece){ .generation = 257, .offset = 4096 }, "a\0b", 3);
 	cr_assert_eq(
 	    memcmp(frame.bytes, "{\"generation\":257,\"offset\":4096,\"bytes\":3}\na\0b", frame.length), 0);
 }
