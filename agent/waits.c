@@ -208,41 +208,48 @@ static struct seen *add_seen(struct list *list)
 	return &list->seen[list->count++];
 }
 
+/* Does it sleep in a call with a limit, and has it all the while that this took? */
+static bool see(const struct seen *old, struct seen *now)
+{
+	struct status first, last;
+	struct wait again;
+	if (!read_call(now->task, now->thread, &now->wait))
+		return false;
+	long number = now->wait.number;
+	if (number == SYS_restart_syscall)
+		now->wait.number = restarted(now->task, now->thread, &now->wait);
+	const struct call *call = call_find(now->wait.number);
+	if (!call || !call_has_limit(call, now->wait.arguments) ||
+	    !read_status(now->task, now->thread, &first))
+		return false;
+	now->since_ns = now->until_ns = clock_monotonic_ns();
+	now->limit_ns = read_limit(now->task, call, &now->wait);
+	/* It has if it did not go to sleep in between. */
+	if (!read_call(now->task, now->thread, &again) || !is_same_place(&again, &now->wait) ||
+	    again.number != number || !read_status(now->task, now->thread, &last) || !first.sleeps ||
+	    !last.sleeps || first.switches != last.switches)
+		return false;
+	now->switches = last.switches;
+	now->wait.task = last.task;
+	now->wait.thread = last.thread;
+	if (old && old->switches == now->switches && old->wait.number == now->wait.number &&
+	    is_same_place(&old->wait, &now->wait)) {
+		now->since_ns = old->since_ns;
+		now->limit_ns = old->limit_ns;
+	}
+	return true;
+}
+
 static void look_at(const struct list *before, struct list *list, pid_t task, pid_t thread)
 {
 	struct seen now = { .task = task, .thread = thread };
-	struct status first, last;
-	struct wait again;
 	const struct seen *old = find_seen(before, thread);
-	/* By criu, already: what is known of it is judged later. */
-	if (old && read_status(task, thread, &first) && first.stands) {
+	struct status status;
+	if (see(old, &now))
+		*add_seen(list) = now;
+	/* By criu, already or meanwhile: what is known of it is judged later. */
+	else if (old && read_status(task, thread, &status) && status.stands)
 		*add_seen(list) = *old;
-		return;
-	}
-	if (!read_call(task, thread, &now.wait))
-		return;
-	long number = now.wait.number;
-	if (number == SYS_restart_syscall)
-		now.wait.number = restarted(task, thread, &now.wait);
-	const struct call *call = call_find(now.wait.number);
-	if (!call || !call_has_limit(call, now.wait.arguments) || !read_status(task, thread, &first))
-		return;
-	now.since_ns = now.until_ns = clock_monotonic_ns();
-	now.limit_ns = read_limit(task, call, &now.wait);
-	/* It has slept in it all the while if it did not go to sleep in between. */
-	if (!read_call(task, thread, &again) || !is_same_place(&again, &now.wait) || again.number != number ||
-	    !read_status(task, thread, &last) || !first.sleeps || !last.sleeps ||
-	    first.switches != last.switches)
-		return;
-	now.switches = last.switches;
-	now.wait.task = last.task;
-	now.wait.thread = last.thread;
-	if (old && old->switches == now.switches && old->wait.number == now.wait.number &&
-	    is_same_place(&old->wait, &now.wait)) {
-		now.since_ns = old->since_ns;
-		now.limit_ns = old->limit_ns;
-	}
-	*add_seen(list) = now;
 }
 
 struct look {

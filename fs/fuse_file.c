@@ -18,6 +18,9 @@
 /* What no handle has seen. */
 #define NOTHING_SEEN (UINT64_MAX - 1)
 
+/* A smaller file is read as fast from the kernel's cache, and need not be opened for it. */
+enum { PASSED_SIZE_MIN = 1 << 20 };
+
 /* One open(2). */
 struct handle {
 	struct node node;
@@ -149,6 +152,30 @@ void fuse_file_free(void *file)
 	free(handle);
 }
 
+/* Is it read past floatfs, or may it be in time? */
+static bool is_log(const struct tree_entry *entry)
+{
+	return (entry->how == HOW_LIVE || entry->how == HOW_LOG_ENTRY) && !entry->per_user;
+}
+
+/* Its number for fuse_wire_pass, or 0. */
+static uint32_t count_open(struct fuse_mount *mount, const struct node *node, fuse_ino_t inode, bool final)
+{
+	struct stat st;
+	if (!is_log(tree_entry(node->kind)))
+		return 0;
+	autoclose int content = final ? tree_open_live(mount->fs, node) : -1;
+	bool large = content >= 0 && fstat(content, &st) == 0 && st.st_size >= PASSED_SIZE_MIN;
+	return fuse_through_open(mount->through, inode, large ? content : -1);
+}
+
+static void let_go(struct fuse_mount *mount, const struct node *node, fuse_ino_t inode, uint64_t number)
+{
+	tree_let_go(mount->fs, node);
+	if (is_log(tree_entry(node->kind)))
+		fuse_through_release(mount->through, inode, handles_is_passed(number));
+}
+
 void fuse_file_open(fuse_req_t request, fuse_ino_t inode, struct fuse_file_info *info)
 {
 	struct fuse_mount *mount = fuse_req_userdata(request);
@@ -156,13 +183,17 @@ void fuse_file_open(fuse_req_t request, fuse_ino_t inode, struct fuse_file_info 
 	const struct tree_entry *entry = tree_entry(node.kind);
 	struct handle *handle = handle_new(&node);
 	int status = handle ? open_node(mount->fs, &node, info->flags, handle) : -ENOMEM;
+	uint32_t backing = 0;
 	if (status == 0) {
 		_Atomic uint64_t *counter = &holder_page(mount->holder)->last_handle;
-		info->fh =
-		    entry->per_user ? handles_number_of(counter, node.generation) : handles_number(counter);
+		info->keep_cache = tree_is_final(mount->fs, &node);
+		backing = count_open(mount, &node, inode, info->keep_cache);
+		info->fh = backing           ? handles_number_passed(counter)
+			   : entry->per_user ? handles_number_of(counter, node.generation)
+					     : handles_number(counter);
 		status = handles_put(mount->files, info->fh, handle) ? 0 : -ENOMEM;
 		if (status < 0)
-			tree_let_go(mount->fs, &node);
+			let_go(mount, &node, inode, info->fh);
 	}
 	if (status < 0) {
 		fuse_reply_err(request, -status);
@@ -171,12 +202,12 @@ void fuse_file_open(fuse_req_t request, fuse_ino_t inode, struct fuse_file_info 
 		return;
 	}
 	/* What no longer changes is read once: then the kernel has it. */
-	info->keep_cache = tree_is_final(mount->fs, &node);
 	info->direct_io = !info->keep_cache;
 	/* A close must not wait for a daemon that is gone. */
 	info->noflush = (info->flags & O_ACCMODE) == O_RDONLY;
+	fuse_wire_pass(backing);
 	if (fuse_reply_open(request, info) == -ENOENT) {
-		tree_let_go(mount->fs, &node);
+		let_go(mount, &node, inode, info->fh);
 		fuse_file_free(handles_take(mount->files, info->fh));
 	}
 }
@@ -228,13 +259,17 @@ void fuse_file_release(fuse_req_t request, fuse_ino_t inode, struct fuse_file_in
 {
 	struct fuse_mount *mount = fuse_req_userdata(request);
 	struct handle *handle = handles_take(mount->files, info->fh);
-	(void)inode;
+	struct node node = tree_node(inode);
+	const struct tree_entry *entry = tree_entry(node.kind);
 	if (handle) {
 		notify_drop_poll(mount->fs->notify, &handle->node, handle);
 		fuse_polls_drop(mount->polls, handle->poll);
 		tree_let_go(mount->fs, &handle->node);
 		fuse_file_free(handle);
 	}
+	/* Whoever opened it. */
+	if (entry && is_log(entry))
+		fuse_through_release(mount->through, inode, handles_is_passed(info->fh));
 	fuse_reply_err(request, 0);
 }
 

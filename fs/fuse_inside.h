@@ -6,6 +6,7 @@
 
 #include "fs/fuse.h"
 #include "fs/fuse_polls.h"
+#include "fs/fuse_through.h"
 #include "fs/handles.h"
 #include "fs/holder.h"
 #include "fs/tree.h"
@@ -17,6 +18,7 @@ struct fuse_mount {
 	char *mountpoint;             /* as the kernel names it */
 	struct holder *holder;
 	struct fuse_polls *polls;
+	struct fuse_through *through; /* once it is mounted */
 	struct handles *files, *directories;
 	bool taken_over;   /* from a floatfs that was here before us */
 	bool ends_with_us; /* not yet, where we have only begun to take it over: the next floatfs may */

@@ -208,10 +208,15 @@ int fuse_mount_open(struct fuse_mount *mount, struct error *err)
 	if (status < 0)
 		return status;
 	(void)take_fd(device); /* the session's */
-	if (!mount->taken_over)
-		return agree(mount, err);
-	fuse_wire_replay(mount->session, holder_page(mount->holder));
-	return 0;
+	struct holder_page *page = holder_page(mount->holder);
+	if (mount->taken_over)
+		fuse_wire_replay(mount->session, page);
+	else
+		status = agree(mount, err);
+	if (status == 0)
+		mount->through =
+		    fuse_through_new(page, fuse_session_fd(mount->session), fuse_wire_can_pass(page));
+	return status;
 }
 
 /* For the handler; libfuse has one too for the signals that it knows of. */
@@ -290,6 +295,7 @@ void fuse_mount_close(struct fuse_mount *mount)
 	handles_free(mount->files, fuse_file_free);
 	handles_free(mount->directories, fuse_dir_free);
 	fuse_polls_free(mount->polls);
+	fuse_through_free(mount->through);
 	holder_close(mount->holder);
 	free(mount->mountpoint);
 	free(mount);

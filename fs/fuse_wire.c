@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <linux/fuse.h>
 #include <pthread.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -22,6 +23,12 @@ enum { NOTIFY_RESEND = 7 };
  * kernel that does not know the flag does not look at it.
  */
 #define DIRECT_IO_ALLOW_MMAP (1U << (36 - 32)) /* of flags2 */
+/*
+ * Linux 6.9. In FUSE_INIT's answer the word after flags2 is max_stack_depth: the files that are read so are of a file system that
+ * stands on no other. In FUSE_OPEN's, the last word is backing_id.
+ */
+#define PASSTHROUGH      (1U << (37 - 32)) /* of flags2 */
+#define OPEN_PASSTHROUGH (1U << 7)
 
 enum {
 	INIT_BUFFER = 64 << 10, /* the kernel reads into no less than 8 KiB */
@@ -33,6 +40,7 @@ static _Thread_local struct {
 	uint64_t poll;
 	bool agreeing; /* what is answered is FUSE_INIT */
 	bool mute;     /* the answer was given long ago */
+	uint32_t backing;
 } current;
 
 /*
@@ -124,8 +132,16 @@ static ssize_t wire_write(int fd, struct iovec *parts, int count, void *context)
 	if (current.agreeing && count == 2 && parts[1].iov_len == sizeof(struct fuse_init_out)) {
 		struct fuse_init_out *init = parts[1].iov_base;
 		init->flags |= FUSE_INIT_EXT;
-		init->flags2 |= DIRECT_IO_ALLOW_MMAP;
+		init->flags2 |= DIRECT_IO_ALLOW_MMAP | PASSTHROUGH;
+		memcpy((char *)&init->flags2 + sizeof(init->flags2), &(uint32_t){ 1 }, sizeof(uint32_t));
 	}
+	if (current.backing && count == 2 && parts[1].iov_len == sizeof(struct fuse_open_out)) {
+		struct fuse_open_out *open = parts[1].iov_base;
+		open->open_flags = OPEN_PASSTHROUGH | (open->open_flags & FOPEN_NOFLUSH);
+		memcpy((char *)open + offsetof(struct fuse_open_out, open_flags) + sizeof(open->open_flags),
+		       &current.backing, sizeof(current.backing));
+	}
+	current.backing = 0;
 	if (!current.mute)
 		return writev(fd, parts, count);
 	for (int i = 0; i < count; i++)
@@ -171,13 +187,28 @@ void fuse_wire_replay(struct fuse_session *session, struct holder_page *page)
 	current.mute = false;
 }
 
-bool fuse_wire_can_resend(const struct holder_page *page)
+static bool is_offered(const struct holder_page *page, uint32_t flag)
 {
 	struct fuse_init_in init = { 0 };
 	size_t length = page->init_length - sizeof(struct fuse_in_header);
 	memcpy(&init, page->init + sizeof(struct fuse_in_header),
 	       length < sizeof(init) ? length : sizeof(init));
-	return init.flags & FUSE_INIT_EXT && init.flags2 & HAS_RESEND;
+	return init.flags & FUSE_INIT_EXT && init.flags2 & flag;
+}
+
+bool fuse_wire_can_resend(const struct holder_page *page)
+{
+	return is_offered(page, HAS_RESEND);
+}
+
+bool fuse_wire_can_pass(const struct holder_page *page)
+{
+	return is_offered(page, PASSTHROUGH);
+}
+
+void fuse_wire_pass(uint32_t backing)
+{
+	current.backing = backing;
 }
 
 static int notify(int device, int code, const void *data, size_t size)

@@ -24,6 +24,11 @@ int fuse_wire_resend(int device);
 /* Wake who polls the open file that the kernel knows by that number; nobody does: nothing. */
 void fuse_wire_wake(int device, uint64_t poll);
 
+/* Does this kernel read files itself when it is told which? Linux 6.9. */
+bool fuse_wire_can_pass(const struct holder_page *page);
+/* For the open that this thread answers next: the kernel reads the file itself, which it knows by that number. */
+void fuse_wire_pass(uint32_t backing);
+
 /* ---- of the request that this thread was given last ---- */
 
 /* It was sent before: what it asks for may have been done. */

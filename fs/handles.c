@@ -8,6 +8,7 @@ enum { BUCKETS = 4096 };
 
 /* Of numbers that say whose they are: the flag, 31 bits of the counter, the user. */
 #define OF_USER (1ULL << 63)
+#define PASSED  (1ULL << 62)
 
 struct entry {
 	struct entry *next;
@@ -49,6 +50,16 @@ uint64_t handles_number(_Atomic uint64_t *counter)
 uint64_t handles_number_of(_Atomic uint64_t *counter, uid_t uid)
 {
 	return OF_USER | (handles_number(counter) & 0x7fffffff) << 32 | uid;
+}
+
+uint64_t handles_number_passed(_Atomic uint64_t *counter)
+{
+	return PASSED | handles_number(counter);
+}
+
+bool handles_is_passed(uint64_t number)
+{
+	return (number & (OF_USER | PASSED)) == PASSED;
 }
 
 int64_t handles_uid(uint64_t number)

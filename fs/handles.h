@@ -8,6 +8,7 @@
 #pragma once
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -23,6 +24,9 @@ void handles_free(struct handles *handles, void (*release)(void *what));
  */
 uint64_t handles_number(_Atomic uint64_t *counter);
 uint64_t handles_number_of(_Atomic uint64_t *counter, uid_t uid);
+/* That of a file which the kernel reads itself (fuse_through.h) says so. */
+uint64_t handles_number_passed(_Atomic uint64_t *counter);
+bool handles_is_passed(uint64_t number);
 /* -1: it does not say. */
 int64_t handles_uid(uint64_t number);
 

@@ -31,10 +31,18 @@
 enum {
 	/* Of the page, and of what floatfs asks of the kernel at FUSE_INIT: a mount of another version is not taken
 	 * over. */
-	HOLDER_VERSION = 1,
+	HOLDER_VERSION = 2,
 	HOLDER_INIT_MAX = 256,
 	HOLDER_MEANINGS = 256,
 	HOLDER_POLLS = 1 << 20, /* pages that nobody touches take no memory */
+	HOLDER_OPENS = 1 << 16,
+};
+
+/* A log file that is open, by so many; a place that is free: by none (fuse_through.h). */
+struct holder_open {
+	uint64_t node;
+	uint32_t backing, passed; /* the kernel reads it itself, for so many, under that number */
+	uint32_t plain;           /* the others */
 };
 
 /* Shared by the holder and the floatfs that serves, which alone writes. */
@@ -48,9 +56,11 @@ struct holder_page {
 	char id[17];                        /* of the mount, random */
 	_Atomic uint64_t last_handle;       /* handles.h: no number is given twice while the mount lives */
 	_Atomic uint64_t polls_end;         /* no poll stands at or after it */
+	uint32_t opens_missed;              /* not all are in `opens` */
 	char mountpoint[PATH_MAX];
 	/* The kernel's numbers of open files that were polled; 0: a free place. */
 	_Atomic uint64_t polls[HOLDER_POLLS];
+	struct holder_open opens[HOLDER_OPENS];
 };
 
 struct holder;

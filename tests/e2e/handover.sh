@@ -216,6 +216,64 @@ test_open_directory() {
 	stop_daemon
 }
 
+# The kernel reads it past floatfs, but not while somebody reads it in another way (fs/fuse_through.h).
+test_large_output_of_an_ended_job() {
+	local live first second mapper
+	seq 500000 >"$DIR/expected"
+	start_daemon
+	submit <<<$'#!/bin/sh\nseq 500000'
+	wait_end
+	is_read_at_once || fail "it is read by way of floatfs"
+	submit <<-'END'
+		#!/bin/sh
+		seq 500000
+		echo up >&2
+		exec sleep 1000
+	END
+	wait_line "$dir/stderr.autosave" up
+	exec {live}<"$dir/output"
+	python3 - "$dir/output" <<-'END' &
+		import mmap, os, sys, time
+		fd = os.open(sys.argv[1], os.O_RDONLY)
+		mapped = mmap.mmap(fd, 0, prot=mmap.PROT_READ)
+		assert mapped[:4] == b"1\n2\n"
+		time.sleep(600)
+	END
+	mapper=$!
+	sleep 1
+	echo cancel >"$dir/ctl"
+	wait_end
+	cmp "$dir/output" "$DIR/expected"
+	cmp - "$DIR/expected" <&"$live"
+	kill $mapper
+	wait $mapper || true
+	exec {live}<&-
+	wait_for 5 is_read_at_once
+	exec {first}<"$dir/output"
+	head -c 100000 <&"$first" >"$DIR/begin"
+	kill_and_start
+	cmp "$dir/output" "$DIR/expected"
+	cat "$DIR/begin" - <&"$first" | cmp - "$DIR/expected"
+	exec {second}<"$dir/output"
+	exec {first}<&-
+	cmp - "$DIR/expected" <&"$second"
+	cmp "$dir/output" "$DIR/expected"
+	exec {second}<&-
+	is_read_at_once || fail "it is not read past floatfs any more"
+}
+
+# Its pages are not asked of floatfs: there is none that could answer. What is laid over another file system cannot be read so.
+is_read_at_once() {
+	local fd status=0
+	[[ $(stat -f -c %T "$DIR") != overlayfs ]] || return 0
+	exec {fd}<"$dir/output"
+	kill -STOP "$(<"$DIR/daemon.pid")"
+	timeout 2 cmp - "$DIR/expected" <&"$fd" || status=1
+	kill -CONT "$(<"$DIR/daemon.pid")"
+	exec {fd}<&-
+	return $status
+}
+
 test_readers_that_are_killed() {
 	local early late
 	start_daemon
