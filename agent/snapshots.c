@@ -21,7 +21,10 @@ enum {
 	ROOM_PART = 4,
 };
 
-#define ROOM_MIN        (4LL << 30)
+#define ROOM_MIN (4LL << 30)
+/* And besides for a chunk of metadata (btrfs allots up to 256 MiB at once): while the data has taken all chunks a write fails for
+   want of it, with room for more data left. */
+#define ROOM_CHUNK      (256LL << 20)
 #define SNAPSHOT_PREFIX "snapshot."
 #define BEFORE_PREFIX   "before."
 
@@ -181,7 +184,7 @@ static bool is_short(const char *path)
 	if (statvfs(path, &fs) < 0)
 		return false;
 	int64_t all = (int64_t)(fs.f_blocks * fs.f_frsize), left = (int64_t)(fs.f_bavail * fs.f_frsize);
-	return left < ROOM_MIN && left < all / ROOM_PART;
+	return left < ROOM_CHUNK + (all / ROOM_PART < ROOM_MIN ? all / ROOM_PART : ROOM_MIN);
 }
 
 bool snapshots_room_is_short(const struct layout *layout)
