@@ -3,7 +3,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { LENGTH_OF_SYSCALL = 2, RED_ZONE = 128, NS_OF_MS = 1000000, NS_OF_S = 1000000000 };
+enum { RED_ZONE = 128, NS_OF_MS = 1000000, NS_OF_S = 1000000000 };
 
 /* Was it seen in this very call? A call that goes on after a stop is another by its number only. */
 static bool is_same_call(const struct wait *wait, const struct again *registers)
@@ -46,7 +46,7 @@ bool again_make(struct again *registers, const struct wait *wait, again_write *w
 		return false;
 	if (call_has_limit(call, registers->arguments))
 		set_limit(registers, call, wait, write, context);
-	registers->ip -= LENGTH_OF_SYSCALL;
+	registers->ip -= AGAIN_CALL_LENGTH;
 	registers->result = call->number;
 	return true;
 }

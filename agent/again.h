@@ -12,6 +12,9 @@
 
 #include "agent/calls.h"
 
+/* Of the instruction that makes a call: the registers point behind it. */
+enum { AGAIN_CALL_LENGTH = 2 };
+
 /* A thread's call that was seen from outside, while it stood in it: agent/waits.h. */
 struct wait {
 	pid_t task, thread; /* as the job sees them */

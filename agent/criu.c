@@ -139,12 +139,12 @@ static int explain(const struct layout *layout, const char *action, int status, 
 
 /* ---- dump ---- */
 
-/* criu finds the job's cgroups as the job sees them. */
 struct dump_fds {
 	int cgroup_namespace;
 	int waits; /* to be inherited; -1: none */
 };
 
+/* criu finds the job's cgroups as the job sees them. */
 static int set_up_dump(void *context)
 {
 	const struct dump_fds *fds = context;

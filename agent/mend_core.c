@@ -57,8 +57,6 @@ enum {
 static const int argument_registers[CALL_ARGUMENTS] = { REGISTER_DI,  REGISTER_SI, REGISTER_DX,
 							REGISTER_R10, REGISTER_R8, REGISTER_R9 };
 
-enum { LENGTH_OF_SYSCALL = 2 };
-
 /* ---- signals ---- */
 
 /* Neither runs a handler nor ends the task: a call goes on after it. */
@@ -204,7 +202,7 @@ static bool read_registers(struct span core, struct registers *registers)
 static bool is_made_again_in_vain(const struct registers *registers)
 {
 	if (registers->value[REGISTER_AX] != registers->value[REGISTER_ORIG_AX] ||
-	    registers->value[REGISTER_IP] + LENGTH_OF_SYSCALL != registers->value[REGISTER_CX])
+	    registers->value[REGISTER_IP] + AGAIN_CALL_LENGTH != registers->value[REGISTER_CX])
 		return false;
 	switch (registers->value[REGISTER_ORIG_AX]) {
 	case SYS_pause:

@@ -212,7 +212,7 @@ bool follow_note_lost(struct job *job, const char *host)
 	job_lock(job);
 	/* An operation that is under way deals with its hosts itself, and a suspended job needs none. */
 	bool lost = !job->operating && !job->record.lost && !strcmp(job->record.host, host) &&
-		    strcmp(job->record.status, "Suspended");
+		    job_is_on_host(&job->record);
 	if (lost) {
 		job->record.lost = 1;
 		snprintf(job->record.reason, sizeof(job->record.reason), "host %s is gone", host);

@@ -52,6 +52,11 @@ bool job_has_ended(const struct record *record)
 	return job_ended_status(record) != NULL;
 }
 
+bool job_is_on_host(const struct record *record)
+{
+	return record->host[0] && strcmp(record->status, "Suspended") != 0;
+}
+
 bool job_may_be_resumed(const struct record *record)
 {
 	return strcmp(record->status, "Suspended") == 0 ||

@@ -52,6 +52,8 @@ void job_changed(struct job *job, enum change change);
 
 bool job_is_draft(const struct record *record);
 bool job_has_ended(const struct record *record);
+/* Its processes are on its host: they run there, or did when it was lost. */
+bool job_is_on_host(const struct record *record);
 /* It is suspended, or has ended with a snapshot. */
 bool job_may_be_resumed(const struct record *record);
 /* The status of a job that has ended, as a word that stays; NULL of another. */

@@ -172,7 +172,7 @@ static void take_up_jobs(struct floatfs *fs)
 	for (size_t i = 0;; i++) {
 		pthread_mutex_lock(&fs->lock);
 		struct job *job = i < fs->job_count ? job_get_locked(fs->jobs[i]) : NULL;
-		bool follow = job && job->record.host[0] && strcmp(job->record.status, "Suspended");
+		bool follow = job && job_is_on_host(&job->record);
 		pthread_mutex_unlock(&fs->lock);
 		if (!job)
 			return;

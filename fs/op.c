@@ -266,8 +266,7 @@ void op_settle(struct job *job)
 	if (nothing)
 		return;
 	/* Only now, after a start: what the job asks is answered by what it shows from here on. */
-	if (!record.op.name[0] && !ended && !record.lost && record.host[0] &&
-	    strcmp(record.status, "Suspended"))
+	if (!record.op.name[0] && !ended && !record.lost && job_is_on_host(&record))
 		follow_start(job);
 	int status = 0;
 	if (resume) {
