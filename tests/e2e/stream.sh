@@ -47,19 +47,19 @@ test_five_migrations_in_a_row() {
 	assert_equal 5 "$(grep -c 'Job floated' "$dir/job.events")" "migrations in job.events"
 }
 
+# No read -t: when its time is over before it reads, as a freeze may have it, bash 5.2 blocks any signals (read.def: prevset).
 test_heartbeats() {
 	local gap freeze
 	submit <<-'END'
 		#!/bin/bash
 		last=${EPOCHREALTIME/./} largest=0
-		exec {idle}<> <(:)
 		trap 'echo "$largest" >"$1/gap"; exit' TERM
 		echo up
 		while :; do
 			now=${EPOCHREALTIME/./}
 			((now - last <= largest)) || largest=$((now - last))
 			last=$now
-			read -r -t 0.002 -u "$idle"
+			sleep 0.002
 		done
 	END
 	wait_line "$dir/output" up
