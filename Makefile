@@ -49,7 +49,7 @@ $(B)/float-job-init: agent/init/init.c agent/init/init.h
 	$(CC) -I. -D_GNU_SOURCE -std=gnu11 -Wall -Wextra -Werror -Os -static -s -o $@ $<
 
 # Never with sanitizers: criu has none.
-$(B)/float-criu.so: $(wildcard agent/preload/*.c) agent/again.c agent/calls.c agent/again.h agent/calls.h agent/waits_shared.h
+$(B)/float-criu.so: $(wildcard agent/preload/*.[ch]) agent/again.c agent/calls.c agent/again.h agent/calls.h agent/dump_shared.h
 	@mkdir -p $(@D)
 	$(CC) -I. -D_GNU_SOURCE -std=gnu11 -Wall -Wextra -Werror $(CFLAGS) -fPIC -shared -s -o $@ $(filter %.c,$^)
 

@@ -20,10 +20,10 @@
 #include "agent/container.h"
 #include "agent/criu_image.h"
 #include "agent/criu_reason.h"
+#include "agent/dump_shared.h"
 #include "agent/mend.h"
 #include "agent/pids.h"
 #include "agent/sockopts.h"
-#include "agent/waits_shared.h"
 #include "lib/cleanup.h"
 #include "lib/clock.h"
 #include "lib/file.h"
@@ -180,8 +180,12 @@ static void see_that_it_runs(pid_t pid)
 static void finish_image(const char *image, const struct waits *waits, int last_pid)
 {
 	struct error err = { 0 };
+	const struct dump_shared *told = waits_shared(waits);
 	if (mend_image(image, waits, &err) < 0)
 		log_warning("%s", err.text);
+	if (told && told->late_lost > 0)
+		log_warning("%d signals that came to the job during the checkpoint are lost: too many",
+			    told->late_lost);
 	autofree char *path = format_string("%s/" LAST_PID_FILE, image),
 		      *text = format_string("%d", last_pid);
 	autoclose int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
@@ -243,7 +247,7 @@ int criu_dump(const struct layout *layout, struct network *network, struct waits
 	if (fd < 0)
 		return error_sys(err, errno, "cannot open %s", namespace);
 	struct dump_fds fds = { fd, waits_shared_fd(waits) };
-	autofree char *shared = format_string(WAITS_SHARED_VARIABLE "=%d", fds.waits);
+	autofree char *shared = format_string(DUMP_SHARED_VARIABLE "=%d", fds.waits);
 	struct proc_options options = {
 		.timeout_ms = timeout_ms > 0 ? timeout_ms : 1,
 		.setup = set_up_dump,

@@ -78,6 +78,20 @@ static bool mend_open_file(const struct mending *mending, struct span file, stru
 	return true;
 }
 
+/* ---- tasks and threads ---- */
+
+/* Whether a call is to end by a signal shows only once all signals are there. */
+static bool mend_core(const struct mending *mending, struct span core, struct buffer *mended)
+{
+	struct buffer with = { 0 };
+	if (!mend_signals(mending, core, &with))
+		return mend_calls(mending, core, mended);
+	if (!mend_calls(mending, (struct span){ with.data, with.data + with.length }, mended))
+		protobuf_put(mended, with.data, with.length);
+	free(with.data);
+	return true;
+}
+
 /* ---- image files ---- */
 
 /* What is made of a record; false when it is to stay as it is. */

@@ -14,6 +14,7 @@
  *   - where that does not know it, and of SO_RCVTIMEO and SO_SNDTIMEO, it starts anew.
  *   A call that had been interrupted before (restart_syscall) is made again if agent/waits.h knows which it was. Those that
  *   criu makes again itself (pause, select) end with EINTR where a signal waits for the task.
+ * - Signals that came while the task was dumped, as of a timer that ended then (agent/preload/late.c).
  * - timerfds: one that has expired and was not read comes back disarmed, one with an absolute time as if that time had come.
  *
  * Any thread may call it.

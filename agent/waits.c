@@ -15,14 +15,14 @@
 #include <unistd.h>
 
 #include "agent/cgroup.h"
-#include "agent/waits_shared.h"
+#include "agent/dump_shared.h"
 #include "lib/cleanup.h"
 #include "lib/clock.h"
 #include "lib/log.h"
 
 /* A job of more threads is not worth its looks. */
 enum {
-	THREADS_MAX = WAITS_SHARED_MAX,
+	THREADS_MAX = DUMP_WAITS_MAX,
 	STATUS_SIZE = 4096,
 	WATCH_PAUSE_NS = 100000,
 	TURNS_OF_LOOK = 10,
@@ -56,7 +56,7 @@ struct waits {
 	pid_t first;
 	pthread_t watcher;
 	atomic_bool watched, stop;
-	struct waits_shared *shared; /* NULL: there is none */
+	struct dump_shared *shared; /* NULL: there is none */
 	int shared_fd;
 };
 
@@ -77,7 +77,9 @@ struct waits *waits_new(void)
 		return NULL;
 	make_shared(waits);
 	if (!waits->shared)
-		log_warning("time limits of the job's calls begin anew after a checkpoint that fails: %s",
+		log_warning("time limits of the job's calls begin anew after a checkpoint that fails, and "
+			    "signals of a "
+			    "checkpoint's time are lost: %s",
 			    strerror(errno));
 	return waits;
 }
@@ -280,20 +282,20 @@ void waits_look(struct waits *waits)
 
 /* ---- watching ---- */
 
-static void tell(struct waits_shared *shared, const struct seen *seen)
+static void tell(struct dump_shared *shared, const struct seen *seen)
 {
-	int count = shared ? shared->count : WAITS_SHARED_MAX;
-	if (count == WAITS_SHARED_MAX)
+	int count = shared ? shared->waits_count : DUMP_WAITS_MAX;
+	if (count == DUMP_WAITS_MAX)
 		return;
-	shared->entries[count] = (struct waits_entry){ .thread = seen->thread, .wait = seen->wait };
-	shared->count = count + 1;
+	shared->waits[count] = (struct dump_wait){ .thread = seen->thread, .wait = seen->wait };
+	shared->waits_count = count + 1;
 }
 
 /*
  * A thread that is stopped by criu has gone to sleep once more than before, for that; any more, and it may have been in another
  * call meanwhile, or criu has made it work already: then nothing is known. True when there is no more to be seen.
  */
-static bool watch_one(struct waits_shared *shared, struct seen *seen)
+static bool watch_one(struct dump_shared *shared, struct seen *seen)
 {
 	struct status status;
 	int64_t now = clock_monotonic_ns();
@@ -340,7 +342,7 @@ void waits_watch(struct waits *waits, pid_t pid)
 	waits->first = pid;
 	waits->stop = false;
 	if (waits->shared)
-		waits->shared->count = 0;
+		waits->shared->waits_count = waits->shared->late_count = waits->shared->late_lost = 0;
 	waits->watched = pthread_create(&waits->watcher, NULL, watch, waits) == 0;
 	if (!waits->watched)
 		log_warning("time limits of the job's calls begin anew: no thread");
@@ -353,6 +355,11 @@ void waits_end_watch(struct waits *waits)
 	waits->stop = true;
 	pthread_join(waits->watcher, NULL);
 	waits->watched = false;
+}
+
+const struct dump_shared *waits_shared(const struct waits *waits)
+{
+	return waits ? waits->shared : NULL;
 }
 
 int waits_shared_fd(const struct waits *waits)

@@ -14,6 +14,7 @@
 
 #include "agent/again.h"
 
+struct dump_shared;
 struct waits;
 
 struct waits *waits_new(void);
@@ -29,8 +30,9 @@ void waits_look(struct waits *waits);
 void waits_watch(struct waits *waits, pid_t pid);
 void waits_end_watch(struct waits *waits);
 
-/* What a criu that runs meanwhile needs to know (agent/waits_shared.h): a descriptor to be inherited; -1: there is none. */
+/* What a criu that runs meanwhile needs to know, and tells: a descriptor to be inherited, and the same; -1, NULL: there is none. */
 int waits_shared_fd(const struct waits *waits);
+const struct dump_shared *waits_shared(const struct waits *waits);
 
 /* The call of that thread; NULL: none was seen. Lives until the next look. */
 const struct wait *waits_find(const struct waits *waits, pid_t thread);

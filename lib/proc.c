@@ -102,10 +102,11 @@ child_run(const char *program, const char *const argv[], char **environment,
 	failure_fd = fcntl(failure_fd, F_DUPFD_CLOEXEC, 3);
 	if (in < 0 || out < 0 || err < 0 || dup2(in, 0) < 0 || dup2(out, 1) < 0 || dup2(err, 2) < 0)
 		code = errno;
+	/* Before the setup, which may have one that is to be inherited. */
+	syscall(SYS_close_range, 3, ~0U, 1U << 2 /* CLOSE_RANGE_CLOEXEC */);
 	if (code == 0 && options->setup)
 		code = -options->setup(options->setup_context);
 	if (code == 0) {
-		syscall(SYS_close_range, 3, ~0U, 1U << 2 /* CLOSE_RANGE_CLOEXEC */);
 		execve(program, (char *const *)argv, environment);
 		code = errno;
 	}

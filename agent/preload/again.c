@@ -1,51 +1,28 @@
 /*
- * Preloaded into criu's dump. When a dump fails criu lets go of the tasks as they were, but for the calls that they were in: its
+ * When a dump fails criu lets go of the tasks as they were, but for the calls that they were in: its
  * parasite ends with rt_sigreturn(2), after which the kernel lets a call that was to go on end with EINTR (x86,
  * restore_sigcontext: do_no_restart_syscall). To the job nothing has happened: such calls are made again, and so are those that the
- * kernel ends with EINTR whenever a task is stopped. criu calls libc's ptrace(), and finds this one.
+ * kernel ends with EINTR whenever a task is stopped.
  */
-#include <sys/ptrace.h>
-
-#ifdef __x86_64__
-#include <dlfcn.h>
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/user.h>
-#include <unistd.h>
 
-#include "agent/again.h"
-#include "agent/waits_shared.h"
+#include "agent/preload/preload.h"
 
+#ifdef __x86_64__
 enum { THREAD_MAX = 1 << 22, ERESTART_RESTARTBLOCK = 516 };
 
-typedef long ptrace_call(enum __ptrace_request, ...);
-
-static ptrace_call *libc_ptrace;
-static const struct waits_shared *shared;
 /* Threads whose registers criu has set: what they were to restart is forgotten. */
 static unsigned char used[THREAD_MAX / 8];
 
-__attribute__((constructor)) static void find_shared(void)
-{
-	const char *text = getenv(WAITS_SHARED_VARIABLE);
-	int fd = text ? atoi(text) : -1;
-	libc_ptrace = (ptrace_call *)dlsym(RTLD_NEXT, "ptrace");
-	if (fd < 0)
-		return;
-	void *map = mmap(NULL, sizeof(*shared), PROT_READ, MAP_SHARED, fd, 0);
-	shared = map == MAP_FAILED ? NULL : map;
-	close(fd);
-}
-
 static const struct wait *find_wait(pid_t thread)
 {
-	for (int i = 0, count = shared ? shared->count : 0; i < count; i++)
-		if (shared->entries[i].thread == thread)
-			return &shared->entries[i].wait;
+	for (int i = 0, count = preload_shared ? preload_shared->waits_count : 0; i < count; i++)
+		if (preload_shared->waits[i].thread == thread)
+			return &preload_shared->waits[i].wait;
 	return NULL;
 }
 
@@ -75,7 +52,7 @@ static bool write_memory(void *context, uint64_t address, const void *data, size
 	for (size_t at = 0; at < length; at += sizeof(long)) {
 		long word;
 		memcpy(&word, (const char *)data + at, sizeof(word));
-		if (libc_ptrace(PTRACE_POKEDATA, *thread, (void *)(address + at), (void *)word) < 0)
+		if (preload_ptrace(PTRACE_POKEDATA, *thread, (void *)(address + at), (void *)word) < 0)
 			return false;
 	}
 	return true;
@@ -84,7 +61,7 @@ static bool write_memory(void *context, uint64_t address, const void *data, size
 static void go_on_with_call(pid_t thread)
 {
 	struct user_regs_struct registers;
-	if (libc_ptrace(PTRACE_GETREGS, thread, NULL, &registers) < 0 || (long long)registers.orig_rax < 0)
+	if (preload_ptrace(PTRACE_GETREGS, thread, NULL, &registers) < 0 || (long long)registers.orig_rax < 0)
 		return;
 	bool restarts = (long long)registers.rax == -ERESTART_RESTARTBLOCK;
 	if (restarts && !(used[thread / 8] >> thread % 8 & 1))
@@ -110,25 +87,25 @@ static void go_on_with_call(pid_t thread)
 	registers.r10 = again.arguments[3];
 	registers.r8 = again.arguments[4];
 	registers.r9 = again.arguments[5];
-	libc_ptrace(PTRACE_SETREGS, thread, NULL, &registers);
+	preload_ptrace(PTRACE_SETREGS, thread, NULL, &registers);
 }
 
-long ptrace(enum __ptrace_request request, ...)
+void again_note(enum __ptrace_request request, pid_t thread)
 {
-	va_list list;
-	va_start(list, request);
-	pid_t thread = va_arg(list, pid_t);
-	void *address = va_arg(list, void *), *data = va_arg(list, void *);
-	va_end(list);
-	if (thread > 0 && thread < THREAD_MAX) {
-		unsigned char bit = (unsigned char)(1 << thread % 8);
-		if (request == PTRACE_SEIZE)
-			used[thread / 8] &= (unsigned char)~bit;
-		else if (request == PTRACE_SETREGS || request == PTRACE_SETREGSET)
-			used[thread / 8] |= bit;
-		else if (request == PTRACE_DETACH)
-			go_on_with_call(thread);
-	}
-	return libc_ptrace(request, thread, address, data);
+	if (thread <= 0 || thread >= THREAD_MAX)
+		return;
+	unsigned char bit = (unsigned char)(1 << thread % 8);
+	if (request == PTRACE_SEIZE)
+		used[thread / 8] &= (unsigned char)~bit;
+	else if (request == PTRACE_SETREGS || request == PTRACE_SETREGSET)
+		used[thread / 8] |= bit;
+	else if (request == PTRACE_DETACH)
+		go_on_with_call(thread);
+}
+#else
+void again_note(enum __ptrace_request request, pid_t thread)
+{
+	(void)request;
+	(void)thread;
 }
 #endif

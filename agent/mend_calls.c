@@ -16,16 +16,7 @@
 #ifdef __x86_64__
 
 enum {
-	CORE_THREAD_INFO = 2,
-	CORE_TASK = 3,
-	CORE_THREAD = 5,
 	THREAD_INFO_REGISTERS = 2,
-	TASK_BLOCKED = 5,
-	TASK_SIGNALS = 10,
-	TASK_ACTIONS = 15,
-	THREAD_BLOCKED = 6,
-	THREAD_SIGNALS = 9,
-	SIGNALS_INFO = 1,
 	ACTION_HANDLER = 1,
 
 	PAGEMAP_HEAD_PAGES = 1,
@@ -96,7 +87,7 @@ static bool has_signal(struct span queue, uint64_t blocked, struct span task)
 	struct field field;
 	while (protobuf_next(&queue, &field)) {
 		int number = 0;
-		struct span info = protobuf_part(field.bytes, SIGNALS_INFO);
+		struct span info = protobuf_part(field.bytes, QUEUE_SIGNALS);
 		if ((size_t)(info.end - info.at) >= sizeof(number))
 			memcpy(&number, info.at, sizeof(number));
 		if (number < 1 || number > 64)
@@ -274,7 +265,7 @@ static bool make_again(const struct mending *mending, struct registers *register
 	return true;
 }
 
-bool mend_core(const struct mending *mending, struct span core, struct buffer *mended)
+bool mend_calls(const struct mending *mending, struct span core, struct buffer *mended)
 {
 	struct registers registers = { 0 };
 	/* From user space there is no call to go back to: orig_ax is negative. */
@@ -296,7 +287,7 @@ bool mend_core(const struct mending *mending, struct span core, struct buffer *m
 #else
 
 /* criu gets the registers of arm64 as the kernel has set them for the call to be made again. */
-bool mend_core(const struct mending *mending, struct span core, struct buffer *mended)
+bool mend_calls(const struct mending *mending, struct span core, struct buffer *mended)
 {
 	(void)mending;
 	(void)core;
