@@ -1,4 +1,4 @@
-/* Running programs. Any thread may call these; no descriptor above 2 is inherited. */
+/* Running programs. Any thread may call these; no descriptor above 2 is inherited but those that setup makes so. */
 #pragma once
 
 #include <sys/types.h>
