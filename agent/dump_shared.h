@@ -25,8 +25,8 @@ struct dump_shared {
 	/* From criu: signals that came after it had read the queue which they are in, in their order; a dump that has ended. */
 	int late_count, late_lost; /* those that found no room here */
 	struct dump_late {
-		pid_t task, thread; /* as the job sees them: both the task's for its own queue */
-		bool shared;        /* of the task's */
+		pid_t thread; /* as the job sees it */
+		bool shared;  /* in the queue of its task, whose first thread it is */
 		siginfo_t info;
 	} late[DUMP_LATE_MAX];
 };

@@ -1,6 +1,7 @@
 /* images/core.proto, core-x86.proto, sa.proto, siginfo.proto and pagemap.proto of criu's source. */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/futex.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +19,8 @@
 enum {
 	THREAD_INFO_REGISTERS = 2,
 	ACTION_HANDLER = 1,
+	ACTION_FLAGS = 2,
+	SIGNALS = 64,
 
 	PAGEMAP_HEAD_PAGES = 1,
 	PAGEMAP_ADDRESS = 1,
@@ -50,21 +53,27 @@ static const int argument_registers[CALL_ARGUMENTS] = { REGISTER_DI,  REGISTER_S
 
 /* ---- signals ---- */
 
-/* Neither runs a handler nor ends the task: a call goes on after it. */
-static bool is_harmless(struct span actions_of, int number)
+/* What the task does at the signal; empty: not known. */
+static struct span find_action(struct span task, int number)
 {
 	struct field field;
 	/* criu leaves out those that cannot be caught. */
 	int at = number - 1 - (number > SIGKILL) - (number > SIGSTOP), i = 0;
-	while (protobuf_next(&actions_of, &field)) {
-		if (field.number != TASK_ACTIONS || i++ != at)
-			continue;
-		uint64_t handler = protobuf_value(field.bytes, ACTION_HANDLER);
-		if (handler == (uintptr_t)SIG_IGN)
-			return true;
-		if (handler != (uintptr_t)SIG_DFL)
-			return false;
-	}
+	while (protobuf_next(&task, &field))
+		if (field.number == TASK_ACTIONS && i++ == at)
+			return field.bytes;
+	return (struct span){ 0 };
+}
+
+/* Neither runs a handler nor ends the task: a call goes on after it. */
+static bool is_harmless(struct span task, int number)
+{
+	struct span action = find_action(task, number);
+	uint64_t handler = protobuf_value(action, ACTION_HANDLER);
+	if (!action.at || handler == (uintptr_t)SIG_IGN)
+		return action.at;
+	if (handler != (uintptr_t)SIG_DFL)
+		return false;
 	switch (number) {
 	case SIGCHLD:
 	case SIGURG:
@@ -74,37 +83,59 @@ static bool is_harmless(struct span actions_of, int number)
 	case SIGTSTP:
 	case SIGTTIN:
 	case SIGTTOU:
-		/* Not caught, if it is known. */
-		return i > at;
+		return true;
 	default:
 		return false;
 	}
 }
 
-/* Would one be delivered as soon as the task runs, and matter? Then the call may well end by it. */
-static bool has_signal(struct span queue, uint64_t blocked, struct span task)
+static int read_signal(struct span signal)
 {
-	struct field field;
-	while (protobuf_next(&queue, &field)) {
-		int number = 0;
-		struct span info = protobuf_part(field.bytes, QUEUE_SIGNALS);
-		if ((size_t)(info.end - info.at) >= sizeof(number))
-			memcpy(&number, info.at, sizeof(number));
-		if (number < 1 || number > 64)
-			return true;
-		if (!(blocked >> (number - 1) & 1) && !is_harmless(task, number))
-			return true;
-	}
-	return false;
+	int number = 0;
+	struct span info = protobuf_part(signal, QUEUE_SIGNALS);
+	if ((size_t)(info.end - info.at) >= sizeof(number))
+		memcpy(&number, info.at, sizeof(number));
+	return number >= 1 && number <= SIGNALS ? number : 0;
 }
 
-static bool is_ended_by_signal(struct span core)
+/* The one that would be delivered first as soon as the task runs, of those that matter; 0: there is none. */
+static int first_signal(struct span queue, uint64_t blocked, struct span task)
 {
-	struct span task = protobuf_part(core, CORE_TASK), thread = protobuf_part(core, CORE_THREAD);
+	struct field field;
+	int first = 0;
+	while (protobuf_next(&queue, &field)) {
+		int number = read_signal(field.bytes);
+		if (number && !(blocked >> (number - 1) & 1) && (!first || number < first) &&
+		    !is_harmless(task, number))
+			first = number;
+	}
+	return first;
+}
+
+struct ending {
+	int signal; /* 0: there is none */
+	bool restarts;
+};
+
+/* Is it to be ended by a signal that waits for it, as soon as it runs? A thread's own come first. */
+static struct ending find_ending(const struct mending *mending, struct span core)
+{
+	struct span own = protobuf_part(core, CORE_TASK), thread = protobuf_part(core, CORE_THREAD);
 	uint64_t blocked =
-	    task.at ? protobuf_value(task, TASK_BLOCKED) : protobuf_value(thread, THREAD_BLOCKED);
-	return has_signal(protobuf_part(task, TASK_SIGNALS), blocked, task) ||
-	       has_signal(protobuf_part(thread, THREAD_SIGNALS), blocked, task);
+	    own.at ? protobuf_value(own, TASK_BLOCKED) : protobuf_value(thread, THREAD_BLOCKED);
+	struct span of_thread = protobuf_part(thread, THREAD_SIGNALS),
+		    of_task = protobuf_part(own, TASK_SIGNALS);
+	autofree unsigned char *data = NULL;
+	struct ending ending = { 0 };
+	if (of_thread.at == of_thread.end && of_task.at == of_task.end)
+		return ending;
+	struct span task = mend_task(mending, core, &data);
+	ending.signal = first_signal(of_thread, blocked, task);
+	if (!ending.signal)
+		ending.signal = first_signal(of_task, blocked, task);
+	struct span action = find_action(task, ending.signal);
+	ending.restarts = !action.at || protobuf_value(action, ACTION_FLAGS) & SA_RESTART;
+	return ending;
 }
 
 /* ---- the memory ---- */
@@ -186,29 +217,70 @@ static bool read_registers(struct span core, struct registers *registers)
 }
 
 /*
- * criu makes pause and the like again even when a signal waits for the task, which would end them: the handler would run
- * before the call then, and nothing end it. Not where the call has a mask of its own: the signal ends it all the same. The
- * processor has put the address behind the call into cx.
+ * A handler ends these calls (signal(7)): all of them, or only when it is set without SA_RESTART. Not those that have a mask of
+ * their own, as an argument: the signal ends them all the same.
  */
-static bool is_made_again_in_vain(const struct registers *registers)
+static const struct {
+	int64_t number;
+	bool restarts; /* after a handler with SA_RESTART */
+	int argument;  /* register: not with these bits in it */
+	uint64_t bits;
+} interrupted_calls[] = {
+	{ .number = SYS_pause },
+	{ .number = SYS_select },
+	{ .number = SYS_clock_nanosleep },
+	{ .number = SYS_msgrcv },
+	{ .number = SYS_msgsnd },
+	{ .number = SYS_ppoll, .argument = REGISTER_R10, .bits = UINT64_MAX },
+	{ .number = SYS_pselect6, .argument = REGISTER_R9, .bits = UINT64_MAX },
+	{ .number = SYS_read, .restarts = true },
+	{ .number = SYS_readv, .restarts = true },
+	{ .number = SYS_write, .restarts = true },
+	{ .number = SYS_writev, .restarts = true },
+	{ .number = SYS_open, .restarts = true },
+	{ .number = SYS_openat, .restarts = true },
+	{ .number = SYS_wait4, .restarts = true },
+	{ .number = SYS_waitid, .restarts = true },
+	{ .number = SYS_accept, .restarts = true },
+	{ .number = SYS_accept4, .restarts = true },
+	{ .number = SYS_connect, .restarts = true },
+	{ .number = SYS_recvfrom, .restarts = true },
+	{ .number = SYS_recvmsg, .restarts = true },
+	{ .number = SYS_recvmmsg, .restarts = true },
+	{ .number = SYS_sendto, .restarts = true },
+	{ .number = SYS_sendmsg, .restarts = true },
+	{ .number = SYS_sendmmsg, .restarts = true },
+	{ .number = SYS_sendfile, .restarts = true },
+	{ .number = SYS_splice, .restarts = true },
+	{ .number = SYS_tee, .restarts = true },
+	{ .number = SYS_vmsplice, .restarts = true },
+	{ .number = SYS_flock, .restarts = true },
+	{ .number = SYS_fcntl, .restarts = true },
+	{ .number = SYS_ioctl, .restarts = true },
+	{ .number = SYS_mq_timedreceive, .restarts = true },
+	{ .number = SYS_mq_timedsend, .restarts = true },
+	/* Only the waits for a value, with or without a mask of bits: those for a lock go on whatever the handler. */
+	{ .number = SYS_futex,
+	  .restarts = true,
+	  .argument = REGISTER_SI,
+	  .bits = (uint32_t)(FUTEX_CMD_MASK & ~FUTEX_WAIT_BITSET) },
+};
+
+/*
+ * criu makes a call again even when a signal waits for the task that would end it: the handler would run before the call then,
+ * and nothing end it. The processor has put the address behind the call into cx.
+ */
+static bool is_made_again_in_vain(const struct registers *registers, struct ending ending)
 {
-	if (registers->value[REGISTER_AX] != registers->value[REGISTER_ORIG_AX] ||
+	if (!ending.signal || registers->value[REGISTER_AX] != registers->value[REGISTER_ORIG_AX] ||
 	    registers->value[REGISTER_IP] + AGAIN_CALL_LENGTH != registers->value[REGISTER_CX])
 		return false;
-	switch (registers->value[REGISTER_ORIG_AX]) {
-	case SYS_pause:
-	case SYS_select:
-	case SYS_clock_nanosleep:
-	case SYS_msgrcv:
-	case SYS_msgsnd:
-		return true;
-	case SYS_ppoll:
-		return registers->value[REGISTER_R10] == 0;
-	case SYS_pselect6:
-		return registers->value[REGISTER_R9] == 0;
-	default:
-		return false;
-	}
+	for (size_t i = 0; i < array_length(interrupted_calls); i++)
+		if (interrupted_calls[i].number == (int64_t)registers->value[REGISTER_ORIG_AX])
+			return !(registers->value[interrupted_calls[i].argument] &
+				 interrupted_calls[i].bits) &&
+			       !(interrupted_calls[i].restarts && ending.restarts);
+	return false;
 }
 
 static void put_registers(struct buffer *buffer, struct span list, const struct registers *registers)
@@ -272,11 +344,11 @@ bool mend_calls(const struct mending *mending, struct span core, struct buffer *
 	if (!read_registers(core, &registers) || (int64_t)registers.value[REGISTER_ORIG_AX] < 0 ||
 	    registers.value[REGISTER_MODE] == MODE_32_BITS)
 		return false;
-	bool ended = is_ended_by_signal(core);
-	if (ended && is_made_again_in_vain(&registers)) {
+	struct ending ending = find_ending(mending, core);
+	if (is_made_again_in_vain(&registers, ending)) {
 		set(&registers, REGISTER_IP, registers.value[REGISTER_CX]);
 		set(&registers, REGISTER_AX, (uint64_t)-EINTR);
-	} else if (ended || (int64_t)registers.value[REGISTER_AX] != -EINTR ||
+	} else if (ending.signal || (int64_t)registers.value[REGISTER_AX] != -EINTR ||
 		   !make_again(mending, &registers)) {
 		return false;
 	}

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <stdbool.h>
-
 #include <sys/types.h>
 
 #include "agent/protobuf.h"
@@ -26,6 +25,12 @@ enum {
 	THREAD_SIGNALS = 9,
 	QUEUE_SIGNALS = 1,
 };
+
+/*
+ * The part of the core that is of the task: of a thread that is not its task's first, from that one's image, which is read into
+ * *data (the caller frees it). Empty: it is not known.
+ */
+struct span mend_task(const struct mending *mending, struct span core, unsigned char **data);
 
 /* With the signals that came while it was dumped; false when there are none. */
 bool mend_signals(const struct mending *mending, struct span core, struct buffer *mended);

@@ -1,14 +1,10 @@
 /* images/core.proto, timer.proto and siginfo.proto of criu's source. */
-#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
-#include <unistd.h>
 
-#include "agent/criu_image.h"
 #include "agent/dump_shared.h"
 #include "agent/mend_inside.h"
 #include "lib/cleanup.h"
-#include "lib/file.h"
 
 enum {
 	TASK_TIMERS = 7,
@@ -78,21 +74,6 @@ static bool comes_again(struct span timers, const siginfo_t *info)
 
 /* ---- queues ---- */
 
-/* Of the task of a thread, whose own image has none. */
-static void put_timers(const struct mending *mending, pid_t task, struct buffer *timers)
-{
-	autofree char *name = format_string("core-%d.img", (int)task);
-	autofree unsigned char *data = NULL;
-	autoclose int fd = -1;
-	struct span image, core;
-	if (criu_image_read(mending->directory, name, O_RDONLY, &data, &image, &fd) < 0 ||
-	    !criu_image_next(&image, &core))
-		return;
-	struct span part = protobuf_part(protobuf_part(core, CORE_TASK), TASK_TIMERS);
-	if (part.at)
-		protobuf_put(timers, part.at, (size_t)(part.end - part.at));
-}
-
 static void put_signal(struct buffer *queue, const siginfo_t *info)
 {
 	struct buffer bytes = { 0 }, signal = { 0 };
@@ -101,23 +82,24 @@ static void put_signal(struct buffer *queue, const siginfo_t *info)
 	protobuf_put_part(queue, QUEUE_SIGNALS, &signal);
 }
 
-static bool put_late(const struct mending *mending, bool shared, struct buffer *queue)
+static bool put_late(const struct mending *mending, struct span core, bool shared, struct buffer *queue)
 {
 	const struct dump_shared *told = waits_shared(mending->waits);
-	struct buffer timers = { 0 };
-	bool put = false;
+	autofree unsigned char *data = NULL;
+	struct span timers;
+	bool put = false, known = false;
 	for (int i = 0; told && i < told->late_count; i++) {
 		const struct dump_late *late = &told->late[i];
 		if (late->thread != mending->id || late->shared != shared)
 			continue;
-		if (!timers.data)
-			put_timers(mending, late->task, &timers);
-		if (comes_again((struct span){ timers.data, timers.data + timers.length }, &late->info))
+		if (!known)
+			timers = protobuf_part(mend_task(mending, core, &data), TASK_TIMERS);
+		known = true;
+		if (comes_again(timers, &late->info))
 			continue;
 		put_signal(queue, &late->info);
 		put = true;
 	}
-	free(timers.data);
 	return put;
 }
 
@@ -152,7 +134,8 @@ bool mend_signals(const struct mending *mending, struct span core, struct buffer
 {
 	struct buffer of_task = { 0 }, of_thread = { 0 };
 	struct field field;
-	bool task = put_late(mending, true, &of_task), thread = put_late(mending, false, &of_thread);
+	bool task = put_late(mending, core, true, &of_task),
+	     thread = put_late(mending, core, false, &of_thread);
 	bool whole = (task || thread) && protobuf_is_whole(core) && has_whole_parts(core);
 	while (whole && protobuf_next(&core, &field))
 		if (task && field.number == CORE_TASK)

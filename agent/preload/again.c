@@ -1,8 +1,8 @@
 /*
- * When a dump fails criu lets go of the tasks as they were, but for the calls that they were in: its
- * parasite ends with rt_sigreturn(2), after which the kernel lets a call that was to go on end with EINTR (x86,
- * restore_sigcontext: do_no_restart_syscall). To the job nothing has happened: such calls are made again, and so are those that the
- * kernel ends with EINTR whenever a task is stopped.
+ * When a dump fails criu lets go of the tasks as they were, but for the calls that they were in: its parasite ends with
+ * rt_sigreturn(2), after which the kernel lets a call that was to go on end with EINTR (x86, restore_sigcontext:
+ * do_no_restart_syscall). To the job nothing has happened: such calls are made again, and so are those that the kernel ends with
+ * EINTR whenever a task is stopped.
  */
 #include <errno.h>
 #include <stdio.h>

@@ -47,21 +47,20 @@ void late_note(pid_t thread, const struct __ptrace_peeksiginfo_args *arguments, 
 	*queue = (struct queue){ thread, shared, arguments->off + (unsigned long long)read };
 }
 
-/* In the innermost namespace; false when it is not known. */
-static bool read_numbers(pid_t thread, struct dump_late *late)
+/* Its number as the job sees it, which is in the innermost namespace; 0: not known. */
+static pid_t read_number(pid_t thread)
 {
 	char path[32], line[256];
+	pid_t number = 0;
 	snprintf(path, sizeof(path), "/proc/%d/status", (int)thread);
 	FILE *file = fopen(path, "re");
 	if (!file)
-		return false;
-	while (fgets(line, sizeof(line), file))
-		if (strncmp(line, "NStgid:", 7) == 0)
-			late->task = (pid_t)strtol(strrchr(line, '\t'), NULL, 10);
-		else if (strncmp(line, "NSpid:", 6) == 0)
-			late->thread = (pid_t)strtol(strrchr(line, '\t'), NULL, 10);
+		return 0;
+	while (number == 0 && fgets(line, sizeof(line), file))
+		if (strncmp(line, "NSpid:", 6) == 0)
+			number = (pid_t)strtol(strrchr(line, '\t'), NULL, 10);
 	fclose(file);
-	return late->task > 0 && late->thread > 0;
+	return number;
 }
 
 static void tell_late(const struct queue *queue)
@@ -72,7 +71,9 @@ static void tell_late(const struct queue *queue)
 	struct dump_late late = { .shared = queue->shared };
 	while (preload_ptrace(PTRACE_PEEKSIGINFO, queue->thread, &arguments, &late.info) == 1) {
 		arguments.off++;
-		if (preload_shared->late_count == DUMP_LATE_MAX || !read_numbers(queue->thread, &late))
+		if (late.thread == 0)
+			late.thread = read_number(queue->thread);
+		if (late.thread == 0 || preload_shared->late_count == DUMP_LATE_MAX)
 			preload_shared->late_lost++;
 		else
 			preload_shared->late[preload_shared->late_count++] = late;

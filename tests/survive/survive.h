@@ -6,9 +6,8 @@
  *		check it;
  *	survive_ok();
  *
- * It says OK and ends with 0, or says what did not hold. Programs run side by side in a job, under
- *tests/survive/stage, each in a directory of its own on a data volume. Its first comment is its line of
- *README.
+ * It says OK and ends with 0, or says what did not hold. Programs run side by side in a job, under tests/survive/stage, each in a
+ * directory of its own on a data volume. Its first comment is its line of README.
  */
 #pragma once
 

@@ -2,6 +2,7 @@
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/futex.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,8 +20,8 @@ enum { SIGNALS = 64, BEHIND = 0x401002, CALL = 0x401000, ADDRESS = 0x7ffd0000100
 
 struct task {
 	uint64_t number, ax, ip, di, si, dx, r10, blocked;
-	int pending;      /* signal; 0: none */
-	uint64_t handler; /* of all signals */
+	int pending;             /* signal; 0: none */
+	uint64_t handler, flags; /* of all signals */
 };
 
 static char directory[] = "/tmp/float-mend-XXXXXX";
@@ -61,6 +62,7 @@ static void put_task(struct buffer *core, const struct task *task)
 		if (number == SIGKILL || number == SIGSTOP)
 			continue;
 		protobuf_put_number(&action, 1, task->handler);
+		protobuf_put_number(&action, 2, task->flags);
 		protobuf_put_part(&part, 15, &action);
 	}
 	protobuf_put_part(core, 3, &part);
@@ -186,6 +188,25 @@ Test(agent_mend, pause_ends_by_a_signal)
 	task.number = task.ax = SYS_select;
 	task.ip = BEHIND;
 	expect(&task, BEHIND, SYS_select);
+}
+
+Test(agent_mend, a_handler_without_restart_ends_a_read)
+{
+	struct task task = { .number = SYS_read, .ax = SYS_read, .ip = CALL, .handler = ADDRESS };
+	task.pending = SIGUSR1;
+	expect(&task, BEHIND, -EINTR);
+	task.flags = SA_RESTART;
+	expect(&task, CALL, SYS_read);
+	task.flags = 0;
+	task.number = task.ax = SYS_futex;
+	task.si = FUTEX_WAIT_PRIVATE;
+	expect(&task, BEHIND, -EINTR);
+	task.si = FUTEX_LOCK_PI_PRIVATE;
+	expect(&task, CALL, SYS_futex);
+	task.number = task.ax = SYS_ppoll;
+	expect(&task, BEHIND, -EINTR);
+	task.r10 = ADDRESS;
+	expect(&task, CALL, SYS_ppoll);
 }
 
 Test(agent_mend, a_sleep_goes_on_with_its_rest)
