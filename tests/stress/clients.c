@@ -98,7 +98,9 @@ static void wait_or_be_interrupted(void)
 	int fd = open_one(names, 1, O_RDONLY, path, sizeof(path));
 	if (fd < 0)
 		return;
-	struct itimerspec soon = { .it_value.tv_nsec = 1 + rand() % 200000000 };
+	/* Again and again: the first may come before the read. */
+	long soon_ns = 1 + rand() % 200000000;
+	struct itimerspec soon = { .it_value.tv_nsec = soon_ns, .it_interval.tv_nsec = soon_ns + 1000000 };
 	timer_t timer;
 	struct sigevent event = { .sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGUSR1 };
 	if (timer_create(CLOCK_MONOTONIC, &event, &timer) == 0) {
