@@ -128,6 +128,12 @@ assert_refused() { # ERRNO FILE TEXT [SENTENCE-PATTERN]
 	echo "refused as it should be: $sentence"
 }
 
+below() { # PID: it and all that it has started, whatever groups they are in
+	ps -eo pid=,ppid= | awk -v top="$1" '
+		{ parent[$1] = $2 }
+		END { for (pid in parent) { for (at = pid; at > 1 && at != top; at = parent[at]); if (at == top) print pid } }'
+}
+
 # ---- images
 
 # A small root file system of this machine's own programs: importing it takes a moment, not half a minute.
@@ -347,7 +353,7 @@ mounts() { # the deepest first
 }
 
 cgroups() { # of this state directory, the deepest first
-	[[ ! -s $STATE/local/id ]] || find /sys/fs/cgroup -depth -type d -path "*/float-$(head -c 8 "$STATE/local/id")*" 2>/dev/null
+	[[ ! -s $STATE/local/id ]] || find /sys/fs/cgroup -depth -type d -path "*/float-$(head -c 8 "$STATE/local/id")*" 2>/dev/null || :
 }
 
 # Processes that print to the file that the way out of the hosts' network is known by.
