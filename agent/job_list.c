@@ -180,8 +180,7 @@ static void reconnect(struct job *job)
 		if (job->state == RUNNING) {
 			cgroup_kill();
 			jobs_lock(job->jobs);
-			job->exit = json_object_new_object();
-			json_set_int(job->exit, "signal", 9);
+			job->exit = job_new_lost_exit();
 			jobs_unlock(job->jobs);
 		}
 	}

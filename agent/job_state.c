@@ -125,6 +125,14 @@ void job_note_container(struct job *job)
 
 /* ---- the keeper's word about the end ---- */
 
+json_object *job_new_lost_exit(void)
+{
+	json_object *exit = json_object_new_object();
+	json_set_int(exit, "signal", 9);
+	json_set_bool(exit, "lost", true);
+	return exit;
+}
+
 static void *watch_end(void *argument)
 {
 	struct job *job = argument;
@@ -140,8 +148,7 @@ static void *watch_end(void *argument)
 	if (lost && had_tasks && job->state == RUNNING) {
 		/* Nobody will know how it ends: end it, so that nothing runs unseen. */
 		cgroup_kill();
-		end = json_object_new_object();
-		json_set_int(end, "signal", 9);
+		end = job_new_lost_exit();
 	}
 	if (end && !job->exit) {
 		job->exit = json_object_get(end);

@@ -107,6 +107,8 @@ void job_note_container(struct job *job);
 
 /* The keeper is up and the wait for the job's end is on. */
 int job_ensure_keeper(struct job *job, struct error *err);
+/* How a job ended whose keeper has gone: killed, for nobody would know how it ends. Caller puts. */
+json_object *job_new_lost_exit(void);
 /* A keeper that is up: wait for the end that it tells. */
 int job_start_watching(struct job *job, struct error *err);
 void job_join_watcher(struct job *job);

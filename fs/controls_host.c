@@ -30,7 +30,7 @@ static int terminate(struct job *job, const struct host_view *host, struct error
 {
 	events_write(job, "Host %s is terminated, as its administrator asked", host->id);
 	int status = op_host_destroy(job, host->id, err);
-	if (status == 0 && follow_note_lost(job, host->id))
+	if (status == 0 && follow_note_lost(job, host->id, "is gone"))
 		op_settle(job);
 	return status;
 }

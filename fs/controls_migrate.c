@@ -83,7 +83,7 @@ static int begin(struct job *job, const struct record_op *op, const char *target
 int controls_move(struct job *job, const struct cloud_type *type, const char *target, struct error *err)
 {
 	struct record record;
-	enum cloud_market market;
+	struct policy policy;
 	job_snapshot(job, &record);
 	int status = check_under_way(&record, type, err);
 	if (status)
@@ -92,13 +92,13 @@ int controls_move(struct job *job, const struct cloud_type *type, const char *ta
 		return error_set(err, EOPNOTSUPP,
 				 "only a job that is executing can be moved: the status of %s is %s",
 				 record.id, record.status);
-	status = submit_read_market(job, &market, err);
+	status = submit_read_policy(job, &policy, err);
 	if (status == 0)
 		status = controls_check_room(type, memory_held(job, &record), err);
 	if (status < 0)
 		return status;
 	struct record_op op = { 0 };
-	op_host_plan(&op, type, market);
+	op_host_plan(&op, type, policy.market);
 	status = begin(job, &op, target, err);
 	if (status != -EBUSY)
 		return status;

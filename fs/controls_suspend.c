@@ -62,10 +62,10 @@ int controls_checkpoint(struct job *job, const struct caller *caller, const char
 {
 	struct record record;
 	struct record_op op = { 0 };
-	int64_t kept;
+	struct policy policy;
 	(void)caller;
 	(void)argument;
-	int status = submit_read_kept(job, &kept, err);
+	int status = submit_read_policy(job, &policy, err);
 	if (status < 0)
 		return status;
 	job_lock(job);
@@ -108,7 +108,7 @@ static int resume(struct job *job, const char *snap, struct error *err)
 	struct record record;
 	struct record_op op = { 0 };
 	const struct cloud_type *type;
-	enum cloud_market market;
+	struct policy policy;
 	job_snapshot(job, &record);
 	op.snapshot = snapshots_parse(snap);
 	const struct record_snapshot *snapshot = snapshots_find(&record, op.snapshot);
@@ -118,12 +118,12 @@ static int resume(struct job *job, const char *snap, struct error *err)
 				 record.id);
 	int status = choose_type(job, &type, err);
 	if (status == 0)
-		status = submit_read_market(job, &market, err);
+		status = submit_read_policy(job, &policy, err);
 	if (status == 0)
 		status = controls_check_room(type, record.memory_bytes, err);
 	if (status < 0)
 		return status;
-	op_host_plan(&op, type, market);
+	op_host_plan(&op, type, policy.market);
 	record_set(op.process_volume, snapshot ? snapshot->volume : record.process_volume);
 	return job_has_ended(&record) ? begin_to_go_back(job, &op, err)
 				      : begin(job, &op_resume, &op, "Suspended", "Resuming", err);

@@ -21,7 +21,8 @@ static const struct {
 } agent_steps[] = {
 	{ "migrate", "dump" },        { "migrate", "release" },    { "migrate", "restore" },
 	{ "suspend", "dump" },        { "suspend", "release" },    { "resume", "back" },
-	{ "resume", "mount" },        { "resume", "restore" },     { "checkpoint", "dump" },
+	{ "resume", "mount" },        { "resume", "restore" },     { "recover", "back" },
+	{ "recover", "mount" },       { "recover", "restore" },    { "checkpoint", "dump" },
 	{ "checkpoint", "snapshot" }, { "checkpoint", "restore" }, { "undo", "restore" },
 };
 

@@ -23,6 +23,10 @@ enum {
 	PAUSE_MS = 500,
 	DRAIN_PATIENCE_MS = 60000,
 	ANSWER_TIMEOUT_MS = 10000,
+	SILENCE_MS = 2500,
+	LOOK_PAUSE_MS = 400,
+	SILENT_TRIES = 3,
+	UNKNOWN_TRIES = 3,
 };
 
 struct follower {
@@ -37,6 +41,9 @@ struct follower {
 	bool paused, ended;
 	int64_t waiting_since_ns; /* the mirror takes no more, for that reason; 0: it does */
 	char waiting_for[256];
+	int64_t silent_since_ms, looked_ms; /* whether the host is there */
+	int silent_tries;                   /* to follow it, since then */
+	int unknown;                        /* how often in a row its host did not know the job */
 	struct http_client *answers;
 	char host[64], address[64]; /* whom we follow now */
 };
@@ -56,6 +63,10 @@ static void note_exit(struct follower *follower, json_object *exit)
 	struct frames_exit end;
 	follower->ended = true;
 	frames_read_exit(exit, &end);
+	if (end.lost) {
+		follow_note_lost(job, follower->host, "has lost the job: what kept it was killed");
+		return;
+	}
 	job_lock(job);
 	if (job->record.exit_known) {
 		job_unlock(job);
@@ -190,10 +201,17 @@ static int take_data(void *context, const struct frames_data *at, const void *by
 
 static const struct frames_taker taker = { .frame = take_frame, .data = take_data };
 
+static void note_heard(struct follower *follower)
+{
+	follower->silent_tries = follower->unknown = 0;
+	follower->silent_since_ms = clock_monotonic_ms();
+}
+
 static int take_bytes(const void *bytes, size_t length, void *context)
 {
 	struct follower *follower = context;
 	struct error err = { 0 };
+	note_heard(follower);
 	int status = frames_take(&follower->frames, bytes, length, &err);
 	if (err.code)
 		log_error("job %s: its agent sent a frame that cannot be read: %s", follower->job->record.id,
@@ -201,12 +219,31 @@ static int take_bytes(const void *bytes, size_t length, void *context)
 	return status ? status : should_leave(follower);
 }
 
+/* It says that it is alive every second. A host that is gone says nothing more, not even that the connection has ended. */
 static int tick(void *context)
 {
-	return should_leave(context);
+	struct follower *follower = context;
+	int64_t now = clock_monotonic_ms();
+	int64_t last =
+	    follower->looked_ms > follower->silent_since_ms ? follower->looked_ms : follower->silent_since_ms;
+	if (should_leave(follower))
+		return 1;
+	if (now - last < SILENCE_MS)
+		return 0;
+	follower->looked_ms = now;
+	return !op_host_exists(follower->job->fs, follower->host);
 }
 
-bool follow_note_lost(struct job *job, const char *host)
+void follow_note_gone(struct job *job, const char *host)
+{
+	events_write(job, "Host %s is gone", host);
+	job_lock(job);
+	job->record.lost = 1;
+	snprintf(job->record.reason, sizeof(job->record.reason), "host %s is gone", host);
+	job_unlock(job);
+}
+
+bool follow_note_lost(struct job *job, const char *host, const char *words)
 {
 	struct error err = { 0 };
 	job_lock(job);
@@ -215,12 +252,12 @@ bool follow_note_lost(struct job *job, const char *host)
 		    job_is_on_host(&job->record);
 	if (lost) {
 		job->record.lost = 1;
-		snprintf(job->record.reason, sizeof(job->record.reason), "host %s is gone", host);
+		snprintf(job->record.reason, sizeof(job->record.reason), "host %s %s", host, words);
 	}
 	job_unlock(job);
 	if (!lost)
 		return false;
-	events_write(job, "Host %s is gone", host);
+	events_write(job, "Host %s %s", host, words);
 	if (job_save(job, &err) < 0)
 		log_error("job %s: %s", job->record.id, err.text);
 	return true;
@@ -241,7 +278,7 @@ static int follow_once(struct follower *follower, struct error *err)
 	record_set(follower->host, record.host);
 	record_set(follower->address, record.address);
 	if (!record.host[0])
-		return error_set(err, ENOENT, "it has no host");
+		return error_set(err, ESRCH, "it has no host");
 	autojson json_object *body = json_object_new_object();
 	json_object_object_add(body, "have", mirror_have(job->mirror));
 	autofree char *path = format_string("/v1/jobs/%s/stream", record.id);
@@ -249,6 +286,30 @@ static int follow_once(struct follower *follower, struct error *err)
 	int status = http_stream(client, path, body, record.epoch, take_bytes, tick, follower, err);
 	http_client_free(client);
 	return status;
+}
+
+/*
+ * Is there no use in trying again? What does not answer is given time: its network may be cut, or it has much to do. Tries are
+ * counted, too, as it may have been floatfs that stood.
+ */
+static bool is_lost(struct follower *follower, const struct error *err, int pause_ms, char words[80])
+{
+	struct floatfs *fs = follower->job->fs;
+	int64_t silent_s = (clock_monotonic_ms() - follower->silent_since_ms) / 1000;
+	follower->silent_tries++;
+	follower->unknown = err->code == ENOENT ? follower->unknown + 1 : 0;
+	/* An agent that is started anew refuses connections for a moment. */
+	bool looks = pause_ms >= LOOK_PAUSE_MS || silent_s * 1000 >= SILENCE_MS;
+	bool exists = !looks || op_host_exists(fs, follower->host);
+	if (!exists)
+		snprintf(words, 80, "is gone");
+	else if (follower->unknown >= UNKNOWN_TRIES)
+		snprintf(words, 80, "does not know the job any more");
+	else if (silent_s >= fs->options.lost_seconds && follower->silent_tries >= SILENT_TRIES)
+		snprintf(words, 80, "has not answered for %lld s", (long long)silent_s);
+	else
+		return false;
+	return true;
 }
 
 static void follow_run(struct floatfs *fs, void *context)
@@ -259,8 +320,12 @@ static void follow_run(struct floatfs *fs, void *context)
 	for (;;) {
 		job_lock(job);
 		bool leave = follower->stop || fs->stopping;
+		bool anew = follower->restart;
 		follower->restart = false;
 		job_unlock(job);
+		/* On another host, or after a time in which nobody was to answer. */
+		if (anew)
+			note_heard(follower);
 		if (leave || follower->ended)
 			break;
 		struct error err = { 0 };
@@ -270,9 +335,9 @@ static void follow_run(struct floatfs *fs, void *context)
 		forget_connection(follower);
 		if (status < 0 && !paused && !follower->ended) {
 			log_debug("job %s: its stream ended: %s", job->record.id, err.text);
-			/* A host that the cloud no longer has will not answer again. */
-			if (pause == RETRY_LAST_MS && !op_host_exists(fs, follower->host))
-				follower->ended = follow_note_lost(job, follower->host);
+			char words[80];
+			if (is_lost(follower, &err, pause, words))
+				follower->ended = follow_note_lost(job, follower->host, words);
 		}
 		if (clock_monotonic_ms() - began > STEADY_MS)
 			pause = RETRY_FIRST_MS;
@@ -303,6 +368,7 @@ void follow_start(struct job *job)
 	if (!follower)
 		abort();
 	follower->job = job;
+	follower->silent_since_ms = clock_monotonic_ms();
 	follower->frames = (struct frames){ .taker = &taker, .context = follower };
 	job_lock(job);
 	bool there = job->follower != NULL || job->record.exit_known;

@@ -10,8 +10,11 @@
 void follow_start(struct job *job);
 /* It runs on another host now, or again: connect anew at once. */
 void follow_restart(struct job *job);
-/* That host is gone: if the job ran there it is lost. False where it did not, or is known to be. Then op_settle. */
-bool follow_note_lost(struct job *job, const char *host);
+/* That host is gone, or what the words say of it: if the job ran there it is lost. False where it did not, or is known to be.
+ * Then op_settle. */
+bool follow_note_lost(struct job *job, const char *host, const char *words);
+/* For operations: the job was there, and is lost. */
+void follow_note_gone(struct job *job, const char *host);
 /*
  * The job stands as an image on its host: wait until all that it wrote is here. false when it does not come, or the
  * daemon is stopping.

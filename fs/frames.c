@@ -117,5 +117,6 @@ void frames_read_exit(json_object *exit, struct frames_exit *end)
 {
 	end->code = (int)(json_get_int(exit, "code", 0) & 0xff);
 	end->signal = (int)(json_get_int(exit, "signal", 0) & 0x7f);
+	end->lost = json_get_bool(exit, "lost", false);
 	describe_limits(exit, end->note, sizeof(end->note));
 }

@@ -46,6 +46,7 @@ void frames_free(struct frames *frames);
 /* "exit": how the job ended. */
 struct frames_exit {
 	int code, signal;
+	bool lost;      /* nobody knows: its host could not keep it */
 	char note[256]; /* what it ran into, as words that follow a comma; or "" */
 };
 

@@ -143,6 +143,14 @@ void job_changed_locked(struct job *job, enum change change)
 	notify_changed(job->fs->notify, &(struct node){ .kind = TREE_JOB, .serial = job->serial });
 }
 
+void job_revive_locked(struct job *job)
+{
+	struct record *record = &job->record;
+	record->exit_known = record->exit_code = record->exit_signal = record->lost = record->end_ns = 0;
+	record->failed_recoveries = 0;
+	record->exit_note[0] = record->reason[0] = '\0';
+}
+
 void job_changed(struct job *job, enum change change)
 {
 	job_lock(job);

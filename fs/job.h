@@ -48,6 +48,8 @@ void job_set_status_locked(struct job *job, const char *status);
 
 /* Something changed: wake polls and parked reads. With or without fs->lock. */
 void job_changed_locked(struct job *job, enum change change);
+/* How it had ended, or that its host was lost, is not so any more. */
+void job_revive_locked(struct job *job);
 void job_changed(struct job *job, enum change change);
 
 bool job_is_draft(const struct record *record);

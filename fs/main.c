@@ -21,6 +21,7 @@
 #include "fs/keep.h"
 #include "fs/notify.h"
 #include "fs/op.h"
+#include "fs/period.h"
 #include "fs/restart.h"
 #include "fs/secrets.h"
 #include "fs/users.h"
@@ -242,6 +243,8 @@ static int serve(struct floatfs *fs, const struct restart *restart, int *ready_f
 			 fs->options.state);
 		take_up_jobs(fs);
 		status = keep_start(fs, err);
+		if (status == 0)
+			status = period_start(fs, err);
 	}
 	if (status == 0) {
 		report_ready(ready_fd, 0);

@@ -6,14 +6,16 @@
 #include "fs/events.h"
 #include "fs/files.h"
 #include "fs/follow.h"
+#include "fs/op_recover.h"
 #include "lib/cleanup.h"
 #include "lib/clock.h"
 #include "lib/log.h"
 
 enum { RETRY_FIRST_MS = 200, RETRY_LAST_MS = 10000 };
 
-const struct op_table *const op_tables[] = { &op_start,  &op_migrate, &op_suspend, &op_resume, &op_checkpoint,
-					     &op_cancel, &op_end,     &op_files,   NULL };
+const struct op_table *const op_tables[] = { &op_start, &op_migrate,    &op_suspend, &op_resume, &op_recover,
+					     &op_rerun, &op_checkpoint, &op_cancel,  &op_end,    &op_files,
+					     NULL };
 
 static const struct op_table *find_table(const char *name)
 {
@@ -284,6 +286,8 @@ void op_settle(struct job *job)
 		status = op_files_begin(job, &err);
 		if (status < 0 && status != -EBUSY)
 			files_refuse(job, -status);
+	} else if (record.lost && !record.exit_known && !record.cancel && op_recover_possible(job, &record)) {
+		status = op_recover_begin(job, &err);
 	} else if (record.exit_known || record.lost) {
 		status = op_begin(job, &op_end, &(struct record_op){ 0 }, ending_status(&record), &err);
 	} else if (record.cancel) {

@@ -55,6 +55,8 @@ extern const struct op_table op_start;      /* op_start.c */
 extern const struct op_table op_migrate;    /* op_migrate.c */
 extern const struct op_table op_suspend;    /* op_suspend.c */
 extern const struct op_table op_resume;     /* op_resume.c */
+extern const struct op_table op_recover;    /* op_resume.c, op_recover.h */
+extern const struct op_table op_rerun;      /* op_start.c, op_recover.h */
 extern const struct op_table op_checkpoint; /* op_checkpoint.c */
 extern const struct op_table op_cancel;     /* op_end.c */
 extern const struct op_table op_end;        /* op_end.c */

@@ -88,10 +88,10 @@ static int report(struct job *job, struct error *err)
 static int trim(struct job *job, struct error *err)
 {
 	struct record record;
-	int64_t kept;
-	if (submit_read_kept(job, &kept, err) < 0)
-		kept = SNAPSHOTS_KEPT;
-	if (snapshots_trim(job, kept) == 0)
+	struct policy policy;
+	if (submit_read_policy(job, &policy, err) < 0)
+		log_info("job %s: %s", job->record.id, err->text);
+	if (snapshots_trim(job, policy.kept) == 0)
 		return 0;
 	job_snapshot(job, &record);
 	autojson json_object *body = json_object_new_object();

@@ -101,11 +101,11 @@ int op_files_begin(struct job *job, struct error *err)
 	const struct cloud_type *type = cloud_cheapest_type(job->fs->ops, job->fs->cloud, 1, 1);
 	if (!type)
 		return error_set(err, ENOSPC, "there is no instance type to read files with");
-	enum cloud_market market;
-	int status = submit_read_market(job, &market, err);
+	struct policy policy;
+	int status = submit_read_policy(job, &policy, err);
 	if (status < 0)
 		return status;
-	op_host_plan(&op, type, market);
+	op_host_plan(&op, type, policy.market);
 	return op_begin(job, &op_files, &op, NULL, err);
 }
 

@@ -193,6 +193,10 @@ void op_undo_freeze(struct job *job)
 		events_write(job, "Job goes on where it was, on host %s", record.host);
 		return;
 	}
+	if (!op_host_exists(job->fs, record.host)) {
+		follow_note_gone(job, record.host);
+		return;
+	}
 	/* When floatfs is stopping, the next start tries it again. */
 	job_lock(job);
 	bool stopping = job->fs->stopping;
@@ -205,7 +209,8 @@ void op_undo_freeze(struct job *job)
 	log_error("job %s is suspended: %s", record.id, err.text);
 }
 
-const char *op_left_suspended(struct job *job)
+/* Its image goes with the job from here on, not with the operation, and it may be resumed elsewhere. */
+static const char *leave_suspended(struct job *job)
 {
 	struct record record;
 	struct error err = { 0 };
@@ -226,19 +231,33 @@ const char *op_goes_on(struct job *job)
 	return record.cancel ? "Cancelling" : "Executing";
 }
 
+const char *op_where_left(const struct record *record)
+{
+	return record->op.suspended ? "is suspended"
+	       : record->lost       ? "is lost with its host"
+				    : "goes on where it was";
+}
+
+const char *op_leave(struct job *job)
+{
+	struct record record;
+	job_snapshot(job, &record);
+	if (record.op.suspended)
+		return leave_suspended(job);
+	if (!record.lost)
+		follow_restart(job);
+	return op_goes_on(job);
+}
+
 const char *op_freeze_failed(struct job *job, const char *what)
 {
 	struct record record;
 	job_snapshot(job, &record);
-	events_write(job, "%s failed: %s; the job %s", what, record.op.reason,
-		     record.op.suspended ? "is suspended" : "goes on where it was");
+	events_write(job, "%s failed: %s; the job %s", what, record.op.reason, op_where_left(&record));
 	job_lock(job);
 	record_set(job->record.reason, record.op.reason);
 	job_unlock(job);
-	if (record.op.suspended)
-		return op_left_suspended(job);
-	follow_restart(job);
-	return op_goes_on(job);
+	return op_leave(job);
 }
 
 void op_note_freeze(struct job *job, json_object *freeze, json_object *adopt, int64_t offset_ns)

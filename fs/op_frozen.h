@@ -38,18 +38,15 @@ void op_release(struct job *job, const char *host, const char *address);
 
 /*
  * A step's undo: the job goes on where it was, unless it runs there already. Nobody else has it, nor will. If it
- * cannot go on, record.op.suspended is set.
+ * cannot go on, record.op.suspended is set; if its host is gone, record.lost.
  */
 void op_undo_freeze(struct job *job);
 
-/*
- * For fail, when record.op.suspended is set: its image goes with the job from here on, not with the operation, and it
- * may be resumed elsewhere. Returns the job's status.
- */
-const char *op_left_suspended(struct job *job);
-
 /* For finish: the job runs, and ends if a cancel came in meanwhile. */
 const char *op_goes_on(struct job *job);
+/* For fail of an operation with a frozen section, when it is undone: where the job is, as words for a person, and its status. */
+const char *op_where_left(const struct record *record);
+const char *op_leave(struct job *job);
 /* For fail of an operation by that name which leaves the job where it was. */
 const char *op_freeze_failed(struct job *job, const char *what);
 

@@ -218,8 +218,7 @@ static const char *fail(struct job *job)
 {
 	struct record record;
 	job_snapshot(job, &record);
-	bool suspended = record.op.suspended;
-	const char *now = suspended ? "is suspended" : "goes on where it was";
+	const char *now = op_where_left(&record);
 	bool aborted = !strcmp(record.op.reason, OP_ABORTED);
 	if (aborted)
 		events_write(job, "Migration aborted; the job %s", now);
@@ -230,10 +229,7 @@ static const char *fail(struct job *job)
 	if (!aborted)
 		record_set(job->record.reason, record.op.reason);
 	job_unlock(job);
-	if (suspended)
-		return op_left_suspended(job);
-	follow_restart(job);
-	return op_goes_on(job);
+	return op_leave(job);
 }
 
 static const struct op_step steps[] = {

@@ -1,4 +1,4 @@
-/* resume: a suspended job goes on, on a new host. */
+/* resume: a suspended job goes on, on a new host. recover: so does one whose host was lost, from its last snapshot. */
 #include <errno.h>
 #include <string.h>
 
@@ -6,6 +6,7 @@
 #include "fs/follow.h"
 #include "fs/op_frozen.h"
 #include "fs/op_host.h"
+#include "fs/op_recover.h"
 #include "fs/snapshots.h"
 #include "lib/cleanup.h"
 #include "lib/json.h"
@@ -25,7 +26,7 @@ static int plan(struct job *job, struct error *err)
 	job_snapshot(job, &record);
 	if (record.op.snapshot)
 		events_write(job, "Ready to go back to snapshot %lld", (long long)record.op.snapshot);
-	return op_host_announce(job, "resume", err);
+	return op_host_announce(job, record.op.name, err);
 }
 
 static int prepare(struct job *job, struct error *err)
@@ -86,7 +87,7 @@ static int adopt(struct job *job, struct error *err)
 	autojson json_object *body = json_object_new_object(), *answer = NULL;
 	json_set_string(body, "process", record.op.process_volume);
 	describe_volumes(&record, body);
-	json_object_object_add(body, "faults", faults_take_agents(job->fs->faults, op_resume.name));
+	json_object_object_add(body, "faults", faults_take_agents(job->fs->faults, record.op.name));
 	events_write(job, "Got 1 containers on host %s", record.op.host);
 	events_write(job, "Ready to recover &{%s false true} on host %s", record.container, record.op.host);
 	status = op_call_patiently(job, record.op.host, record.op.address, "adopt", body, &answer, err);
@@ -109,13 +110,6 @@ static bool adopt_done(struct job *job)
 	return op_runs_there(state);
 }
 
-/* It had ended, or what it did since is not so any more. */
-static void revive_locked(struct record *record)
-{
-	record->exit_known = record->exit_code = record->exit_signal = record->lost = record->end_ns = 0;
-	record->exit_note[0] = record->reason[0] = '\0';
-}
-
 /*
  * The new host is the job's; its image is nobody's any more. A snapshot's stays, and the one that it was suspended with
  * is of another time.
@@ -131,7 +125,7 @@ static int commit(struct job *job, struct error *err)
 	struct record *record = &job->record;
 	if (!record->op.committed) {
 		if (record->op.snapshot) {
-			revive_locked(record);
+			job_revive_locked(job);
 			record_set(record->op.process_volume, before.process_volume);
 		}
 		record->going_back = 0;
@@ -160,7 +154,8 @@ static int report(struct job *job, struct error *err)
 	job->files.shut = false;
 	job_unlock(job);
 	if (record.op.snapshot)
-		events_write_at(job, record.op.thaw_ns, "Resumed on new VM: %s, as it was at snapshot %lld",
+		events_write_at(job, record.op.thaw_ns, "%s on new VM: %s, as it was at snapshot %lld",
+				strcmp(record.op.name, op_recover.name) ? "Resumed" : "Recovered",
 				record.host, (long long)record.op.snapshot);
 	else
 		events_write_at(job, record.op.thaw_ns, "Resumed on new VM: %s", record.host);
@@ -210,4 +205,25 @@ const struct op_table op_resume = {
 	.revives = true,
 	.finish = op_goes_on,
 	.fail = fail,
+};
+
+static const struct op_step recover_steps[] = {
+	{ .name = "fence", .run = op_recover_fence },
+	{ .name = "plan", .run = plan },
+	{ .name = "host", .run = op_host_create_to_recover, .undo = op_host_undo },
+	{ .name = "prepare", .run = prepare, .undo = undo_prepare },
+	{ .name = "grant", .run = op_grant },
+	{ .name = "adopt", .run = adopt, .done = adopt_done, .frozen = true },
+	{ .name = "commit", .run = commit, .final = true },
+	{ .name = "report", .run = report, .final = true },
+	{ .name = "drop", .run = drop, .final = true },
+};
+
+const struct op_table op_recover = {
+	.name = "recover",
+	.steps = recover_steps,
+	.count = array_length(recover_steps),
+	.cancellable = true,
+	.finish = op_goes_on,
+	.fail = op_recover_failed,
 };

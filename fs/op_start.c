@@ -5,8 +5,12 @@
 
 #include "fs/agents.h"
 #include "fs/events.h"
+#include "fs/follow.h"
+#include "fs/op_frozen.h"
 #include "fs/op_host.h"
+#include "fs/op_recover.h"
 #include "fs/settings.h"
+#include "fs/snapshots.h"
 #include "lib/cleanup.h"
 #include "lib/clock.h"
 #include "lib/file.h"
@@ -28,8 +32,8 @@ static int create_volume(struct job *job, const char *role, int64_t gib, char id
 		.role = role,
 	};
 	struct cloud_volume volume;
-	/* Derived, not drawn: the same volume of the same job has the same token after a crash too. */
-	snprintf(spec.token, sizeof(spec.token), "%llu-%s", (unsigned long long)job->serial, role);
+	/* Derived, not drawn: the same volume of the same start has the same token after a crash too. */
+	snprintf(spec.token, sizeof(spec.token), "%.32s-%.30s", job->record.op.token, role);
 	int status = job->fs->ops->volume_create(job->fs->cloud, &spec, &volume, err);
 	if (status < 0)
 		return status;
@@ -210,4 +214,47 @@ const struct op_table op_start = {
 	.cancellable = true,
 	.finish = finish,
 	.fail = fail,
+};
+
+/* ---- again, from the beginning ---- */
+
+/* Blank volumes, and logs with nothing in them: what they had is kept beside them. */
+static int reset(struct job *job, struct error *err)
+{
+	(void)err;
+	events_write(job,
+		     "Ready to start the job again, from its beginning: it has no snapshot to go back to");
+	destroy_volumes(job);
+	snapshots_cut_logs(job, 0);
+	return 0;
+}
+
+static const char *finish_rerun(struct job *job)
+{
+	job_lock(job);
+	job_revive_locked(job);
+	job->record.reruns++;
+	job_unlock(job);
+	follow_restart(job);
+	return finish(job);
+}
+
+static const struct op_step rerun_steps[] = {
+	{ .name = "fence", .run = op_recover_fence },
+	{ .name = "reset", .run = reset },
+	{ .name = "volumes", .run = create_volumes, .undo = destroy_volumes },
+	{ .name = "host", .run = new_host, .undo = op_host_undo },
+	{ .name = "grant", .run = op_grant },
+	{ .name = "prepare", .run = prepare },
+	{ .name = "launch", .run = launch, .undo = undo_launch },
+	{ .name = "commit", .run = commit, .final = true },
+};
+
+const struct op_table op_rerun = {
+	.name = "rerun",
+	.steps = rerun_steps,
+	.count = array_length(rerun_steps),
+	.cancellable = true,
+	.finish = finish_rerun,
+	.fail = op_recover_failed,
 };

@@ -16,6 +16,8 @@ struct options {
 	bool network;         /* jobs reach what the machine reaches */
 	char *keep_word;      /* or NULL */
 	int64_t keep_seconds; /* ended jobs are forgotten after so long; 0: never */
+	char *lost_word;      /* or NULL */
+	int64_t lost_seconds; /* a host that does not answer for so long is given up */
 	/* Of each user but root; 0: no limit. */
 	unsigned quota_jobs, quota_size; /* jobs; GB of volumes */
 	char *faults;                    /* STEP:KIND, several with + between, or NULL */

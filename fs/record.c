@@ -59,6 +59,8 @@ static const struct field record_fields[] = {
 	FIELD_TEXT(record, exit_note),
 	FIELD_NUMBER(record, cancel),
 	FIELD_NUMBER(record, lost),
+	FIELD_NUMBER(record, reruns),
+	FIELD_NUMBER(record, failed_recoveries),
 	FIELD_NUMBER(record, freeze_us),
 	FIELD_NUMBER(record, migrations),
 	FIELD_NUMBER(record, memory_bytes),

@@ -92,10 +92,12 @@ struct record {
 	int64_t epoch;
 	int64_t submit_ns, start_ns, end_ns;
 	int64_t exit_known, exit_code, exit_signal;
-	char exit_note[256]; /* what limit it ran into, as words that follow a comma; or "" */
-	int64_t cancel;      /* a cancel was accepted */
-	int64_t lost;        /* its host is gone, for the reason in `reason` */
-	int64_t freeze_us;   /* of the last migration */
+	char exit_note[256];       /* what limit it ran into, as words that follow a comma; or "" */
+	int64_t cancel;            /* a cancel was accepted */
+	int64_t lost;              /* its host is gone, for the reason in `reason` */
+	int64_t reruns;            /* how often it was started again from its beginning, its host lost */
+	int64_t failed_recoveries; /* since its host was lost */
+	int64_t freeze_us;         /* of the last migration */
 	int64_t migrations;
 	int64_t memory_bytes;
 	int64_t cost_microusd; /* of the hosts given back */

@@ -75,7 +75,13 @@ void snapshots_cut_logs(struct job *job, int64_t number)
 	autofree char *path = logs_path(job, number);
 	autojson json_object *object = NULL;
 	struct error err = { 0 };
-	int status = json_read_file(path, &object, &err);
+	int status = 0;
+	if (number == 0) {
+		object = json_object_new_object();
+		json_object_object_add(object, "logs", json_object_new_array());
+	} else {
+		status = json_read_file(path, &object, &err);
+	}
 	if (status == 0)
 		status = mirror_cut(job->mirror, json_get_array(object, "logs"), tell_cut, job, &err);
 	if (status < 0)

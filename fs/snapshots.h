@@ -25,7 +25,7 @@ int snapshots_detach(struct job *job, struct error *err);
 
 /* Keep how long the logs were; they are what an agent told (agent/API.md, `logs`). */
 int snapshots_save_logs(struct job *job, int64_t number, json_object *logs, struct error *err);
-/* Cut the logs back to that: what is beyond it is kept under another name. The events say so. */
+/* Cut the logs back to that, 0: to nothing. What is beyond it is kept under another name; the events say so. */
 void snapshots_cut_logs(struct job *job, int64_t number);
 
 /* An agent has deleted these, an array of names, from the job's volumes: the record forgets them, the events say so. */

@@ -1,6 +1,7 @@
 #include "fs/submit.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -27,8 +28,13 @@ struct submission {
 	struct job *job;
 	struct record record;
 	const struct cloud_type *type;
-	enum cloud_market market;
-	int64_t kept; /* snapshots */
+	struct policy policy;
+};
+
+static const struct policy default_policy = {
+	.market = CLOUD_SPOT,
+	.kept = SNAPSHOTS_KEPT,
+	.reruns = SUBMIT_RERUNS,
 };
 
 static int check_script(struct submission *submission, struct error *err)
@@ -163,7 +169,7 @@ static const char *split_policy(char *line)
 
 static int check_vm_policy(struct submission *submission, const char *value, struct error *err)
 {
-	return spec_parse_vm_policy(value, &submission->market, err);
+	return spec_parse_vm_policy(value, &submission->policy.market, err);
 }
 
 static int check_snapshots(struct submission *submission, const char *value, struct error *err)
@@ -172,7 +178,29 @@ static int check_snapshots(struct submission *submission, const char *value, str
 	if (kept < 1 || kept >= RECORD_SNAPSHOTS)
 		return error_set(err, EINVAL, "policy snapshots %.20s: write how many are kept, 1 to %d",
 				 value, RECORD_SNAPSHOTS - 1);
-	submission->kept = kept;
+	submission->policy.kept = kept;
+	return 0;
+}
+
+static int check_reruns(struct submission *submission, const char *value, struct error *err)
+{
+	size_t length = strspn(value, "0123456789");
+	if (length == 0 || length > 3 || value[length])
+		return error_set(err, EINVAL,
+				 "policy rerun %.20s: write how often the job may be started again, 0 to 999",
+				 value);
+	submission->policy.reruns = strtoll(value, NULL, 10);
+	return 0;
+}
+
+static int check_interval(struct submission *submission, const char *value, struct error *err)
+{
+	if (!strcmp(value, "off"))
+		return submission->policy.interval_s = 0;
+	if (options_parse_duration(value, &submission->policy.interval_s) < 0)
+		return error_set(err, EINVAL,
+				 "policy snapshotInterval %.20s: write a time such as 30m or 12h, or off",
+				 value);
 	return 0;
 }
 
@@ -181,9 +209,9 @@ static const struct {
 	bool live; /* what it says while the job runs counts too */
 	int (*check)(struct submission *submission, const char *value, struct error *err);
 } policies[] = {
-	{ "vmPolicy", true, check_vm_policy },
-	{ "user", false, allow_root },
-	{ "snapshots", true, check_snapshots },
+	{ "vmPolicy", true, check_vm_policy },  { "user", false, allow_root },
+	{ "snapshots", true, check_snapshots }, { "snapshotInterval", true, check_interval },
+	{ "rerun", true, check_reruns },
 };
 
 static int check_one_policy(struct submission *submission, char *line, bool live, struct error *err)
@@ -192,15 +220,15 @@ static int check_one_policy(struct submission *submission, char *line, bool live
 	for (size_t i = 0; i < array_length(policies); i++)
 		if (!strcmp(policies[i].name, line))
 			return live && !policies[i].live ? 0 : policies[i].check(submission, value, err);
-	return error_set(err, EINVAL, "policy %.40s: only vmPolicy, snapshots and user are known", line);
+	return error_set(err, EINVAL, "policy %.40s: only vmPolicy, snapshots, rerun and user are known",
+			 line);
 }
 
 static int read_policy(struct submission *submission, bool live, struct error *err)
 {
 	autolines char **lines = NULL;
 	size_t count;
-	submission->market = CLOUD_SPOT;
-	submission->kept = SNAPSHOTS_KEPT;
+	submission->policy = default_policy;
 	int status = settings_read_lines(submission->job, "policy", &lines, &count, err);
 	for (size_t i = 0; status == 0 && i < count; i++)
 		status = check_one_policy(submission, lines[i], live, err);
@@ -213,19 +241,11 @@ static int check_policy(struct submission *submission, struct error *err)
 	return read_policy(submission, false, err);
 }
 
-int submit_read_market(struct job *job, enum cloud_market *market, struct error *err)
+int submit_read_policy(struct job *job, struct policy *policy, struct error *err)
 {
 	struct submission submission = { .job = job };
 	int status = read_policy(&submission, true, err);
-	*market = submission.market;
-	return status;
-}
-
-int submit_read_kept(struct job *job, int64_t *kept, struct error *err)
-{
-	struct submission submission = { .job = job };
-	int status = read_policy(&submission, true, err);
-	*kept = submission.kept;
+	*policy = status < 0 ? default_policy : submission.policy;
 	return status;
 }
 
@@ -284,7 +304,7 @@ static int submit(struct job *job, struct error *err)
 	record->submit_ns = clock_now_ns();
 	random_text(record->container, CONTAINER_DIGITS, "0123456789abcdef");
 	struct record_op op = { 0 };
-	op_host_plan(&op, submission.type, submission.market);
+	op_host_plan(&op, submission.type, submission.policy.market);
 
 	job_lock(job);
 	struct record before = job->record;

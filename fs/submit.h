@@ -6,7 +6,15 @@
 /* Refuses with a sentence for each wrong setting; returns when the start is recorded and under way. */
 int submit_job(struct job *job, struct error *err);
 
-/* Which market the job's policy asks for now: it may be written while the job lives. -EINVAL with a sentence. */
-int submit_read_market(struct job *job, enum cloud_market *market, struct error *err);
-/* The same: how many snapshots are kept. */
-int submit_read_kept(struct job *job, int64_t *kept, struct error *err);
+enum { SUBMIT_RERUNS = 1 };
+
+/* What a job's policy says now: it may be written while the job lives. */
+struct policy {
+	enum cloud_market market; /* of its machines */
+	int64_t kept;             /* snapshots */
+	int64_t interval_s;       /* so old may its last snapshot be before another is taken; 0: none is */
+	int64_t reruns;           /* how often it may be started again from its beginning, its host lost */
+};
+
+/* -EINVAL with a sentence; the policy is what stands where it says nothing, then. */
+int submit_read_policy(struct job *job, struct policy *policy, struct error *err);

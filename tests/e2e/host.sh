@@ -23,7 +23,7 @@ test_reclaimed() {
 
 test_terminated() {
 	local first
-	submit <<<$'#!/bin/sh\necho up\nsleep 1000'
+	submit --disableRerun <<<$'#!/bin/sh\necho up\nsleep 1000'
 	wait_line "$dir/output" up
 	first=$(host)
 	echo terminate >"$MOUNT/hosts/$first/ctl"

@@ -109,6 +109,27 @@ test_taken_while_it_runs() {
 	ends_without_a_hole
 }
 
+# A snapshot is due, and taken, whenever the last is so old.
+test_taken_by_the_clock() {
+	local times
+	submit_counter
+	echo 'snapshotInterval 2s' >"$dir/policy"
+	wait_for 20 has_snapshot 3 || fail "no snapshot 3: $(tail -n 3 "$dir/job.events")"
+	echo 'snapshotInterval off' >"$dir/policy"
+	wait_status Executing
+	times=$(sed -n 's/^\([^ ]*\)Z: Ready to take a snapshot/\1/p' "$dir/job.events")
+	sleep 4
+	[[ $times == "$(sed -n 's/^\([^ ]*\)Z: Ready to take a snapshot/\1/p' "$dir/job.events")" ]] || fail "it goes on: $(tail -n 3 "$dir/job.events")"
+	# Two times that are next to each other are two seconds apart, or more.
+	python3 - "$times" <<-'END' || fail "too early: $times"
+		import sys
+		from datetime import datetime
+		times = [datetime.fromisoformat(text[:26]) for text in sys.argv[1].split()]
+		sys.exit(any((b - a).total_seconds() < 1.9 for a, b in zip(times, times[1:])))
+	END
+	ends_without_a_hole
+}
+
 test_back_while_suspended() {
 	local cut before
 	submit_counter
@@ -162,20 +183,6 @@ test_back_after_a_cancel() {
 	checkpoint 1
 	echo cancel >"$dir/ctl"
 	wait_status Cancelled 40
-	go_back 1
-	grows_by 20
-	output_is_whole
-	ends_without_a_hole
-}
-
-test_back_after_its_host_is_gone() {
-	submit_counter
-	checkpoint 1
-	grows_by 20
-	expect_log 'is gone|did not answer|cannot be detached'
-	echo terminate >"$MOUNT/hosts/$(host)/ctl"
-	wait_status FailToComplete 60
-	wait_event 'Its last snapshot is 1: resume it to go on from there'
 	go_back 1
 	grows_by 20
 	output_is_whole
