@@ -74,8 +74,9 @@ kill_host() { # all its processes at once, without a word
 	kill -KILL "$(init_of "$(host)")"
 }
 
-is_on_another() { # HOST
-	status_is Executing && [[ $(host) != "$1" ]]
+is_on_another() { # HOST: it has none in between
+	local now
+	now=$(host) && [[ $now != none && $now != "$1" ]] && status_is Executing
 }
 
 wait_recovered() { # FROM
