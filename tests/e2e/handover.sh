@@ -401,8 +401,9 @@ test_killed_in_a_control_of_the_administrator() {
 	done
 	assert_equal 6 "$(info migrations)" migrations
 	came_again
-	over_a_kill 3 write terminate "$MOUNT/hosts/$(host)/ctl"
-	wait_for 20 no_host_is_left || fail "the host is there still"
+	from=$(host)
+	over_a_kill 3 write terminate "$MOUNT/hosts/$from/ctl"
+	wait_for 20 test ! -e "$MOUNT/hosts/$from" || fail "the host is there still"
 	rm -rf "$DIR/root"
 	forget_jobs
 	stop_daemon
