@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "agent/criu_image.h"
+#include "agent/faults.h"
 #include "agent/keeper_client.h"
 #include "agent/snapshots.h"
 #include "lib/cleanup.h"
@@ -43,28 +44,15 @@ struct step {
 	int (*undo)(struct frozen *frozen, struct error *err);
 };
 
-static bool has_fault(const struct frozen *frozen, const char *step)
-{
-	char fault[64];
-	size_t count = frozen->faults ? json_object_array_length(frozen->faults) : 0;
-	snprintf(fault, sizeof(fault), "%s:error", step);
-	for (size_t i = 0; i < count; i++) {
-		const char *text = json_object_get_string(json_object_array_get_idx(frozen->faults, i));
-		if (text && strcmp(text, fault) == 0)
-			return true;
-	}
-	return false;
-}
-
 static int run_step(struct frozen *frozen, const struct step *step, struct error *err)
 {
 	int64_t begun = clock_monotonic_ns();
 	int status = 0;
 	if (frozen->aborted(frozen->job))
 		status = error_set(err, ECANCELED, "aborted");
-	else if (has_fault(frozen, step->name))
-		status = error_set(err, EIO, "the step %s fails because a fault was asked for", step->name);
 	else
+		status = faults_strike(frozen->faults, step->name, frozen->layout->directory, err);
+	if (status == 0)
 		status = step->run(frozen, err);
 	json_object *entry = json_object_new_object();
 	json_set_string(entry, "name", step->name);

@@ -70,10 +70,28 @@ void job_tell_changed(struct job *job)
 		job->jobs->hooks->changed(job->jobs->context, job->id);
 }
 
+json_object *job_new_lost_exit(void)
+{
+	json_object *exit = json_object_new_object();
+	json_set_int(exit, "signal", 9);
+	json_set_bool(exit, "lost", true);
+	return exit;
+}
+
+/* Nobody will know how it ends: end it, so that nothing runs unseen. With the mutex held. */
+static void lose(struct job *job)
+{
+	cgroup_kill();
+	if (!job->exit)
+		job->exit = job_new_lost_exit();
+}
+
 /* A job that has ended meanwhile is not `running` any more. */
 void job_set_state(struct job *job, enum state state)
 {
 	jobs_lock(job->jobs);
+	if (state == RUNNING && job->keeper_lost)
+		lose(job);
 	job->state = state == RUNNING && job->exit ? ENDED : state;
 	if (state == RUNNING || state == PREPARED)
 		job->handed = false;
@@ -125,14 +143,6 @@ void job_note_container(struct job *job)
 
 /* ---- the keeper's word about the end ---- */
 
-json_object *job_new_lost_exit(void)
-{
-	json_object *exit = json_object_new_object();
-	json_set_int(exit, "signal", 9);
-	json_set_bool(exit, "lost", true);
-	return exit;
-}
-
 static void *watch_end(void *argument)
 {
 	struct job *job = argument;
@@ -145,17 +155,16 @@ static void *watch_end(void *argument)
 	jobs_lock(job->jobs);
 	bool lost = status < 0 && !job->quitting;
 	bool had_tasks = job->state == RUNNING || job->state == FROZEN;
-	if (lost && had_tasks && job->state == RUNNING) {
-		/* Nobody will know how it ends: end it, so that nothing runs unseen. */
-		cgroup_kill();
-		end = job_new_lost_exit();
-	}
-	if (end && !job->exit) {
+	/* In a frozen section that one finds out what is left of the job. */
+	job->keeper_lost = lost && job->state == FROZEN;
+	if (end && !job->exit)
 		job->exit = json_object_get(end);
-		if (job->state == RUNNING)
-			job->state = ENDED;
+	if (lost && job->state == RUNNING)
+		lose(job);
+	if (job->exit && job->state == RUNNING)
+		job->state = ENDED;
+	if (job->exit)
 		job_write_state(job);
-	}
 	close(job->watch);
 	job->watch = -1;
 	jobs_unlock(job->jobs);
@@ -188,7 +197,7 @@ int job_start_watching(struct job *job, struct error *err)
 		return error_sys(err, -fd, "the job's keeper cannot be reached");
 	jobs_lock(job->jobs);
 	job->watch = fd;
-	job->quitting = false;
+	job->quitting = job->keeper_lost = false;
 	job->watcher_joinable = pthread_create(&job->watcher, NULL, watch_end, job) == 0;
 	bool started = job->watcher_joinable;
 	if (!started)

@@ -48,6 +48,7 @@ struct job {
 	json_object *freeze;   /* the last answer of float or adopt */
 	size_t snapshots;      /* so many are on its volumes */
 	json_object *given_up; /* array of their names: those that made room */
+	bool keeper_lost;      /* while the job stood frozen */
 	bool quitting;         /* the keeper's going away is meant */
 	int watch;             /* the connection on which the keeper tells the end; -1: none */
 	bool watcher_joinable;

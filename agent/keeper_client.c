@@ -126,6 +126,15 @@ int keeper_call(const char *directory, const char *verb, json_object *fields, in
 	return -code;
 }
 
+void keeper_kill(const char *directory)
+{
+	struct ucred peer;
+	socklen_t length = sizeof(peer);
+	autoclose int fd = connect_to(directory);
+	if (fd >= 0 && getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) == 0 && peer.pid > 0)
+		kill(peer.pid, SIGKILL);
+}
+
 int keeper_watch(const char *directory)
 {
 	autoclose int fd = reach(directory, NULL);

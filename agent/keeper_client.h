@@ -15,6 +15,9 @@ int keeper_start(const char *directory, struct error *err);
 int keeper_call(const char *directory, const char *verb, json_object *fields, int timeout_ms,
 		json_object **reply, struct error *err);
 
+/* For the fault switch: SIGKILL. None there is nothing to do. */
+void keeper_kill(const char *directory);
+
 /* A connection on which the job's end will be told; -errno. */
 int keeper_watch(const char *directory);
 /* Wait on it: *exit is the caller's to put. -EPIPE: the keeper has gone. Closing it in another thread does

@@ -1,29 +1,62 @@
 /* The fault switch of op.h. */
 #include <errno.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "fs/events.h"
 #include "fs/op.h"
 #include "lib/cleanup.h"
 #include "lib/file.h"
+#include "lib/log.h"
+#include "lib/stand.h"
 
-struct faults {
-	pthread_mutex_t lock;
-	char **steps; /* OPERATION.STEP; NULL once it was taken */
-	size_t count;
+/* Each strikes before its step is taken. */
+enum fault_kind { FAULT_ERROR, FAULT_KILL, FAULT_STOP, FAULT_HOST, FAULT_TARGET, FAULT_KEEPER };
+
+enum { STAND_SECONDS = 10 };
+
+/* On which side of the wire there is one. */
+static const struct {
+	const char *name;
+	bool floatfs, agent;
+} kinds[] = {
+	[FAULT_ERROR] = { "error", true, true },    /* the step fails */
+	[FAULT_KILL] = { "kill", true, true },      /* who takes the step is killed */
+	[FAULT_STOP] = { "stop", true, true },      /* or stands for a while */
+	[FAULT_HOST] = { "host", true, true },      /* the job's host is lost; the agent's own */
+	[FAULT_TARGET] = { "target", true, false }, /* the new host is lost */
+	[FAULT_KEEPER] = { "keeper", false, true }, /* what keeps the job on its host is killed */
 };
 
 /* Rows of the agents' own tables of the frozen sections. */
 static const struct {
 	const char *operation, *step;
 } agent_steps[] = {
-	{ "migrate", "dump" },        { "migrate", "release" },    { "migrate", "restore" },
-	{ "suspend", "dump" },        { "suspend", "release" },    { "resume", "back" },
-	{ "resume", "mount" },        { "resume", "restore" },     { "recover", "back" },
-	{ "recover", "mount" },       { "recover", "restore" },    { "checkpoint", "dump" },
-	{ "checkpoint", "snapshot" }, { "checkpoint", "restore" }, { "undo", "restore" },
+	{ "migrate", "sync" },       { "migrate", "process" }, { "migrate", "warm" },
+	{ "migrate", "dump" },       { "migrate", "logs" },    { "migrate", "release" },
+	{ "migrate", "hand" },       { "migrate", "devices" }, { "migrate", "mount" },
+	{ "migrate", "restore" },    { "suspend", "sync" },    { "suspend", "process" },
+	{ "suspend", "dump" },       { "suspend", "logs" },    { "suspend", "release" },
+	{ "resume", "devices" },     { "resume", "back" },     { "resume", "mount" },
+	{ "resume", "restore" },     { "recover", "devices" }, { "recover", "back" },
+	{ "recover", "mount" },      { "recover", "restore" }, { "checkpoint", "sync" },
+	{ "checkpoint", "process" }, { "checkpoint", "dump" }, { "checkpoint", "snapshot" },
+	{ "checkpoint", "restore" }, { "undo", "devices" },    { "undo", "mount" },
+	{ "undo", "restore" },
+};
+
+struct fault {
+	char *step; /* OPERATION.STEP; NULL once it was taken */
+	enum fault_kind kind;
+};
+
+struct faults {
+	pthread_mutex_t lock;
+	struct fault *faults;
+	size_t count;
 };
 
 static bool is_named(const char *name, const char *operation, const char *step)
@@ -32,16 +65,67 @@ static bool is_named(const char *name, const char *operation, const char *step)
 	return !strncmp(name, operation, length) && name[length] == '.' && !strcmp(name + length + 1, step);
 }
 
-static bool step_exists(const char *name)
+/* Calls it with each fault that there is; ends with its first answer that is not 0. */
+static int each_fault(int (*call)(void *context, const char *step, enum fault_kind kind), void *context)
 {
-	for (size_t i = 0; i < array_length(agent_steps); i++)
-		if (is_named(name, agent_steps[i].operation, agent_steps[i].step))
-			return true;
-	for (size_t i = 0; op_tables[i]; i++)
-		for (size_t j = 0; j < op_tables[i]->count; j++)
-			if (is_named(name, op_tables[i]->name, op_tables[i]->steps[j].name))
-				return true;
-	return false;
+	int status = 0;
+	for (size_t kind = 0; kind < array_length(kinds); kind++) {
+		for (size_t i = 0; i < array_length(agent_steps) && kinds[kind].agent && status == 0; i++) {
+			autofree char *step =
+			    format_string("%s.%s", agent_steps[i].operation, agent_steps[i].step);
+			status = call(context, step, (enum fault_kind)kind);
+		}
+		for (size_t i = 0; op_tables[i] && kinds[kind].floatfs; i++)
+			for (size_t j = 0; j < op_tables[i]->count && status == 0; j++) {
+				autofree char *step =
+				    format_string("%s.%s", op_tables[i]->name, op_tables[i]->steps[j].name);
+				status = call(context, step, (enum fault_kind)kind);
+			}
+	}
+	return status;
+}
+
+static int print_one(void *context, const char *step, enum fault_kind kind)
+{
+	(void)context;
+	return printf("%s:%s\n", step, kinds[kind].name) < 0 ? -EIO : 0;
+}
+
+int faults_print(void)
+{
+	return each_fault(print_one, NULL);
+}
+
+/* ---- the option ---- */
+
+struct wanted {
+	const char *step, *kind;
+	enum fault_kind found;
+};
+
+static int match(void *context, const char *step, enum fault_kind kind)
+{
+	struct wanted *wanted = context;
+	wanted->found = kind;
+	return !strcmp(wanted->step, step) && !strcmp(wanted->kind, kinds[kind].name);
+}
+
+static int add(struct faults *faults, char *text, struct error *err)
+{
+	struct wanted wanted = { .step = text, .kind = "" };
+	char *colon = strchr(text, ':');
+	if (colon) {
+		*colon = '\0';
+		wanted.kind = colon + 1;
+	}
+	if (each_fault(match, &wanted) == 0)
+		return error_set(err, EINVAL, "fault=%s: write STEP:KIND: floatfs --faults lists them", text);
+	struct fault *larger = realloc(faults->faults, (faults->count + 1) * sizeof(*larger));
+	if (!larger)
+		abort();
+	faults->faults = larger;
+	faults->faults[faults->count++] = (struct fault){ strdup(text), wanted.found };
+	return 0;
 }
 
 int faults_parse(const char *text, struct faults **out, struct error *err)
@@ -52,24 +136,13 @@ int faults_parse(const char *text, struct faults **out, struct error *err)
 		abort();
 	pthread_mutex_init(&faults->lock, NULL);
 	char *rest = copy, *fault;
-	while ((fault = strsep(&rest, "+"))) {
-		char *kind = strchr(fault, ':');
-		if (kind)
-			*kind++ = '\0';
-		if (!kind || strcmp(kind, "error") || !step_exists(fault)) {
-			faults_free(faults);
-			return error_set(err, EINVAL,
-					 "fault=%s: write STEP:error with a step such as migrate.host",
-					 fault);
-		}
-		char **larger = realloc(faults->steps, (faults->count + 1) * sizeof(char *));
-		if (!larger)
-			abort();
-		faults->steps = larger;
-		faults->steps[faults->count++] = strdup(fault);
-	}
+	int status = 0;
+	while (status == 0 && (fault = strsep(&rest, "+")))
+		status = add(faults, fault, err);
+	if (status < 0)
+		faults_free(take_pointer(faults));
 	*out = faults;
-	return 0;
+	return status;
 }
 
 void faults_free(struct faults *faults)
@@ -77,37 +150,77 @@ void faults_free(struct faults *faults)
 	if (!faults)
 		return;
 	for (size_t i = 0; i < faults->count; i++)
-		free(faults->steps[i]);
-	free(faults->steps);
+		free(faults->faults[i].step);
+	free(faults->faults);
 	pthread_mutex_destroy(&faults->lock);
 	free(faults);
 }
 
-bool faults_take(struct faults *faults, const char *operation, const char *step)
+/* ---- those that are due ---- */
+
+/* A fault is due once. */
+static bool take(struct faults *faults, const char *operation, const char *step, enum fault_kind *kind)
 {
+	bool due = false;
 	if (!faults)
 		return false;
-	bool due = false;
 	pthread_mutex_lock(&faults->lock);
 	for (size_t i = 0; i < faults->count && !due; i++) {
-		if (faults->steps[i] && is_named(faults->steps[i], operation, step)) {
-			free(faults->steps[i]);
-			faults->steps[i] = NULL;
-			due = true;
-		}
+		struct fault *fault = &faults->faults[i];
+		due = fault->step && is_named(fault->step, operation, step);
+		if (!due)
+			continue;
+		free(take_pointer(fault->step));
+		*kind = fault->kind;
 	}
 	pthread_mutex_unlock(&faults->lock);
 	return due;
+}
+
+static void lose_host(struct job *job, const char *host)
+{
+	struct error err = { 0 };
+	if (host[0] && job->fs->ops->host_destroy(job->fs->cloud, host, &err) < 0)
+		log_error("host %s cannot be destroyed: %s", host, err.text);
+}
+
+int faults_strike(struct job *job, const char *operation, const char *step, struct error *err)
+{
+	struct record record;
+	enum fault_kind kind;
+	if (!take(job->fs->faults, operation, step, &kind))
+		return 0;
+	job_snapshot(job, &record);
+	switch (kind) {
+	case FAULT_ERROR:
+		return error_set(err, EIO, "step %s.%s was made to fail by -o fault", operation, step);
+	case FAULT_KILL:
+		raise(SIGKILL);
+		break;
+	case FAULT_STOP:
+		stand_still(STAND_SECONDS);
+		break;
+	case FAULT_HOST:
+		lose_host(job, record.host);
+		break;
+	case FAULT_TARGET:
+		lose_host(job, record.op.host);
+		break;
+	case FAULT_KEEPER:
+		break;
+	}
+	return 0;
 }
 
 json_object *faults_take_agents(struct faults *faults, const char *operation)
 {
 	json_object *due = json_object_new_array();
 	for (size_t i = 0; i < array_length(agent_steps); i++) {
+		enum fault_kind kind;
 		if (strcmp(agent_steps[i].operation, operation) ||
-		    !faults_take(faults, operation, agent_steps[i].step))
+		    !take(faults, operation, agent_steps[i].step, &kind))
 			continue;
-		autofree char *fault = format_string("%s:error", agent_steps[i].step);
+		autofree char *fault = format_string("%s:%s", agent_steps[i].step, kinds[kind].name);
 		json_object_array_add(due, json_object_new_string(fault));
 	}
 	return due;

@@ -314,9 +314,11 @@ int main(int argc, char **argv)
 		options_free(&options);
 		return 2;
 	}
-	if (options.show_help || options.show_version) {
+	if (options.show_help || options.show_version || options.show_faults) {
 		if (options.show_help)
 			options_print_help();
+		else if (options.show_faults)
+			faults_print();
 		else
 			printf("floatfs %s\n", FLOAT_VERSION);
 		options_free(&options);

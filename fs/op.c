@@ -85,10 +85,8 @@ static int take_step(struct job *job, const struct op_table *table, const struct
 	int status = check_wanted(job, table, step, err);
 	if (status < 0)
 		return status;
-	if (faults_take(job->fs->faults, table->name, step->name))
-		return error_set(err, EIO, "step %s.%s was made to fail by -o fault", table->name,
-				 step->name);
-	return step->run(job, err);
+	status = faults_strike(job, table->name, step->name, err);
+	return status < 0 ? status : step->run(job, err);
 }
 
 /* A final step is tried until it succeeds: what it gives back (hosts, volumes) must not be left over. */

@@ -42,6 +42,7 @@ static const struct fuse_opt option_table[] = {
 	OPTION("debug", debug),
 	OPTION("-h", show_help),
 	OPTION("--help", show_help),
+	OPTION("--faults", show_faults),
 	OPTION("-V", show_version),
 	OPTION("--version", show_version),
 	/* What mount(8) passes to every helper (mount(8), FILESYSTEM-INDEPENDENT MOUNT OPTIONS). */
@@ -144,7 +145,7 @@ int options_parse(struct options *options, int argc, char **argv, struct error *
 		return err->code
 			   ? -err->code
 			   : error_set(err, EINVAL, "the options cannot be read (floatfs -h lists them)");
-	if (options->show_help || options->show_version)
+	if (options->show_help || options->show_version || options->show_faults)
 		return 0;
 	if (parse.count < 1 || parse.count > 2)
 		return error_set(err, EINVAL,
@@ -211,7 +212,8 @@ void options_print_help(void)
 	    "  -o files_idle=SECONDS  how long a host that files are read on is kept unused (default: %d)\n"
 	    "  -o hold=SECONDS  how long the mount of a floatfs that died waits for the next one (default: "
 	    "%d)\n"
-	    "  -o fault=STEP:KIND  make a named step fail once, for tests; + separates several\n\n"
+	    "  -o fault=STEP:KIND  what goes wrong before a step, once, for tests; + separates several\n"
+	    "  --faults         list those\n\n"
 	    "See floatfs(1), and README in the mount.\n",
 	    cloud_names(), FILES_IDLE_SECONDS, HOLD_SECONDS);
 }

@@ -24,7 +24,7 @@ struct options {
 	/* Not bool: fuse_opt writes an int. */
 	int foreground;
 	int debug;
-	int show_help, show_version;
+	int show_help, show_version, show_faults;
 	unsigned hold; /* seconds that the mount of a floatfs that died waits for the next one; 0: it ends */
 	unsigned files_idle; /* seconds after which the host of an ended job's files is given back */
 	int root_jobs;       /* -o root_jobs: a job may be root in its container, whoever owns it */

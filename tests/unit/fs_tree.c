@@ -1,6 +1,7 @@
 #include "fs/tree.h"
 
 #include <criterion/criterion.h>
+#include <errno.h>
 #include <string.h>
 
 #include "fs/events.h"
@@ -93,35 +94,59 @@ Test(wait, says_how_the_job_ended)
 	}
 }
 
+static struct floatfs faulty = { .lock = PTHREAD_MUTEX_INITIALIZER };
+static struct job struck = { .fs = &faulty };
+
+static int strike(const char *operation, const char *step)
+{
+	struct error err = { 0 };
+	return faults_strike(&struck, operation, step, &err);
+}
+
 Test(faults, are_due_once)
 {
-	struct faults *faults = NULL;
 	struct error err = { 0 };
-	cr_assert_eq(faults_parse("migrate.host:error+migrate.dump:error", &faults, &err), 0, "%s", err.text);
-	cr_expect_not(faults_take(faults, "migrate", "prepare"));
-	cr_expect(faults_take(faults, "migrate", "host"));
-	cr_expect_not(faults_take(faults, "migrate", "host"));
-	cr_expect(faults_take(faults, "migrate", "dump"));
-	cr_expect_not(faults_take(NULL, "migrate", "dump"));
-	faults_free(faults);
+	cr_expect_eq(strike("migrate", "dump"), 0);
+	cr_assert_eq(faults_parse("migrate.host:error+migrate.dump:error", &faulty.faults, &err), 0, "%s",
+		     err.text);
+	cr_expect_eq(strike("migrate", "prepare"), 0);
+	cr_expect_eq(strike("migrate", "host"), -EIO);
+	cr_expect_eq(strike("migrate", "host"), 0);
+	cr_expect_eq(strike("migrate", "dump"), -EIO);
+	faults_free(faulty.faults);
+}
+
+Test(faults, that_there_are_not_are_refused)
+{
+	static const char *const wrong[] = { "",
+					     "migrate",
+					     "migrate.host",
+					     "migrate.host:",
+					     "migrate.nowhere:error",
+					     "migrate.host:nothing",
+					     "migrate.dump:target",
+					     "migrate.host:error+" };
+	for (size_t i = 0; i < array_length(wrong); i++) {
+		struct error err = { 0 };
+		cr_expect_eq(faults_parse(wrong[i], &faulty.faults, &err), -EINVAL, "%s", wrong[i]);
+		cr_expect_null(faulty.faults);
+	}
 }
 
 Test(faults, of_the_agents_are_handed_on)
 {
-	struct faults *faults = NULL;
 	struct error err = { 0 };
-	cr_assert_eq(
-	    faults_parse("suspend.release:error+suspend.volume:error+resume.restore:error", &faults, &err), 0,
-	    "%s", err.text);
-	autojson json_object *due = faults_take_agents(faults, "suspend"),
-			     *none = faults_take_agents(faults, "suspend"),
-			     *other = faults_take_agents(faults, "resume");
+	cr_assert_eq(faults_parse("suspend.release:error+suspend.volume:error+resume.restore:kill",
+				  &faulty.faults, &err),
+		     0, "%s", err.text);
+	autojson json_object *due = faults_take_agents(faulty.faults, "suspend"),
+			     *none = faults_take_agents(faulty.faults, "suspend"),
+			     *other = faults_take_agents(faulty.faults, "resume");
 	cr_expect_str_eq(json_object_to_json_string_ext(due, JSON_C_TO_STRING_PLAIN), "[\"release:error\"]");
 	cr_expect_str_eq(json_object_to_json_string_ext(none, JSON_C_TO_STRING_PLAIN), "[]");
-	cr_expect_str_eq(json_object_to_json_string_ext(other, JSON_C_TO_STRING_PLAIN),
-			 "[\"restore:error\"]");
-	cr_expect(faults_take(faults, "suspend", "volume"));
-	faults_free(faults);
+	cr_expect_str_eq(json_object_to_json_string_ext(other, JSON_C_TO_STRING_PLAIN), "[\"restore:kill\"]");
+	cr_expect_eq(strike("suspend", "volume"), -EIO);
+	faults_free(faulty.faults);
 }
 
 /* What the log, the options and the records name steps by. */
