@@ -1,7 +1,6 @@
 #include "agent/faults.h"
 
 #include <errno.h>
-#include <linux/reboot.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/reboot.h>
@@ -10,8 +9,6 @@
 #include "lib/cleanup.h"
 #include "lib/log.h"
 #include "lib/stand.h"
-
-enum { STAND_SECONDS = 10 };
 
 static void kill_agent(const char *directory)
 {
@@ -22,12 +19,7 @@ static void kill_agent(const char *directory)
 static void stop_agent(const char *directory)
 {
 	(void)directory;
-	stand_still(STAND_SECONDS);
-}
-
-static void kill_keeper(const char *directory)
-{
-	keeper_kill(directory);
+	stand_still();
 }
 
 /* As if its power went: whatever the host is (of a pid namespace it ends the first process, reboot(2)). */
@@ -43,7 +35,7 @@ static const struct {
 	void (*strike)(const char *directory); /* NULL: the step fails */
 } kinds[] = {
 	{ "error", NULL },         { "kill", kill_agent }, { "stop", stop_agent },
-	{ "keeper", kill_keeper }, { "host", lose_host },
+	{ "keeper", keeper_kill }, { "host", lose_host },
 };
 
 /* Its kind, behind the colon; NULL: none is asked for. */

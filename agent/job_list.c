@@ -177,12 +177,10 @@ static void reconnect(struct job *job)
 		take_up(job);
 	} else if (job->state != ENDED && job_start_watching(job, &err) < 0) {
 		log_error("job %s: %s", job->id, err.text);
-		if (job->state == RUNNING) {
-			cgroup_kill();
-			jobs_lock(job->jobs);
-			job->exit = job_new_lost_exit();
-			jobs_unlock(job->jobs);
-		}
+		/* Below it is lost for that. */
+		jobs_lock(job->jobs);
+		job->keeper_lost = job->state == RUNNING;
+		jobs_unlock(job->jobs);
 	}
 	if (job->state == RUNNING) {
 		job_set_state(job, RUNNING); /* or ended meanwhile */

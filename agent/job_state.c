@@ -1,6 +1,7 @@
 #include "agent/job_state.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -70,20 +71,15 @@ void job_tell_changed(struct job *job)
 		job->jobs->hooks->changed(job->jobs->context, job->id);
 }
 
-json_object *job_new_lost_exit(void)
-{
-	json_object *exit = json_object_new_object();
-	json_set_int(exit, "signal", 9);
-	json_set_bool(exit, "lost", true);
-	return exit;
-}
-
 /* Nobody will know how it ends: end it, so that nothing runs unseen. With the mutex held. */
 static void lose(struct job *job)
 {
 	cgroup_kill();
-	if (!job->exit)
-		job->exit = job_new_lost_exit();
+	if (job->exit)
+		return;
+	job->exit = json_object_new_object();
+	json_set_int(job->exit, "signal", SIGKILL);
+	json_set_bool(job->exit, "lost", true);
 }
 
 /* A job that has ended meanwhile is not `running` any more. */

@@ -48,7 +48,7 @@ struct job {
 	json_object *freeze;   /* the last answer of float or adopt */
 	size_t snapshots;      /* so many are on its volumes */
 	json_object *given_up; /* array of their names: those that made room */
-	bool keeper_lost;      /* while the job stood frozen */
+	bool keeper_lost;      /* and the job with it, as soon as it is said to run */
 	bool quitting;         /* the keeper's going away is meant */
 	int watch;             /* the connection on which the keeper tells the end; -1: none */
 	bool watcher_joinable;
@@ -108,8 +108,6 @@ void job_note_container(struct job *job);
 
 /* The keeper is up and the wait for the job's end is on. */
 int job_ensure_keeper(struct job *job, struct error *err);
-/* How a job ended whose keeper has gone: killed, for nobody would know how it ends. Caller puts. */
-json_object *job_new_lost_exit(void);
 /* A keeper that is up: wait for the end that it tells. */
 int job_start_watching(struct job *job, struct error *err);
 void job_join_watcher(struct job *job);

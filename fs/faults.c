@@ -16,8 +16,6 @@
 /* Each strikes before its step is taken. */
 enum fault_kind { FAULT_ERROR, FAULT_KILL, FAULT_STOP, FAULT_HOST, FAULT_TARGET, FAULT_KEEPER };
 
-enum { STAND_SECONDS = 10 };
-
 /* On which side of the wire there is one. */
 static const struct {
 	const char *name;
@@ -198,7 +196,7 @@ int faults_strike(struct job *job, const char *operation, const char *step, stru
 		raise(SIGKILL);
 		break;
 	case FAULT_STOP:
-		stand_still(STAND_SECONDS);
+		stand_still();
 		break;
 	case FAULT_HOST:
 		lose_host(job, record.host);

@@ -234,12 +234,17 @@ static int tick(void *context)
 	return !op_host_exists(follower->job->fs, follower->host);
 }
 
+static void set_lost_locked(struct job *job, const char *host, const char *words)
+{
+	job->record.lost = 1;
+	snprintf(job->record.reason, sizeof(job->record.reason), "host %s %s", host, words);
+}
+
 void follow_note_gone(struct job *job, const char *host)
 {
 	events_write(job, "Host %s is gone", host);
 	job_lock(job);
-	job->record.lost = 1;
-	snprintf(job->record.reason, sizeof(job->record.reason), "host %s is gone", host);
+	set_lost_locked(job, host, "is gone");
 	job_unlock(job);
 }
 
@@ -250,10 +255,8 @@ bool follow_note_lost(struct job *job, const char *host, const char *words)
 	/* An operation that is under way deals with its hosts itself, and a suspended job needs none. */
 	bool lost = !job->operating && !job->record.lost && !strcmp(job->record.host, host) &&
 		    job_is_on_host(&job->record);
-	if (lost) {
-		job->record.lost = 1;
-		snprintf(job->record.reason, sizeof(job->record.reason), "host %s %s", host, words);
-	}
+	if (lost)
+		set_lost_locked(job, host, words);
 	job_unlock(job);
 	if (!lost)
 		return false;

@@ -5,14 +5,16 @@
 #include <time.h>
 #include <unistd.h>
 
+enum { STAND_SECONDS = 10 };
+
 /* A process of its own wakes it, as all threads stand: nobody's child, so that nobody need reap it. */
-void stand_still(int seconds)
+void stand_still(void)
 {
 	pid_t self = getpid(), child = fork();
 	if (child < 0)
 		return;
 	if (child == 0 && fork() == 0) {
-		struct timespec rest = { .tv_sec = seconds };
+		struct timespec rest = { .tv_sec = STAND_SECONDS };
 		while (nanosleep(&rest, &rest) < 0)
 			;
 		kill(self, SIGCONT);

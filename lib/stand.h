@@ -1,4 +1,4 @@
-/* For the fault switch: this process stands, as after SIGSTOP, and goes on after so long. Any thread. */
+/* For the fault switch: this process stands, as after SIGSTOP, and goes on after ten seconds. Any thread. */
 #pragma once
 
-void stand_still(int seconds);
+void stand_still(void);

@@ -92,7 +92,7 @@ one_host_is_up() {
 }
 
 first_process() { # of the host that is up
-	sed -n 's/.*"init": *\([0-9]*\).*/\1/p' "$STATE/local/hosts/$(hosts_up)/running.json" | grep .
+	init_of "$(hosts_up)" | grep .
 }
 
 agent() { # of the host that is up

@@ -190,7 +190,7 @@ test_while_ending() {
 
 agent_of() { # HOST: not its keepers
 	local init child
-	init=$(sed -n 's/.*"init": *\([0-9]*\).*/\1/p' "$STATE/local/hosts/$1/running.json")
+	init=$(init_of "$1")
 	for child in $(<"/proc/$init/task/$init/children"); do
 		[[ $(tr '\0' ' ' <"/proc/$child/cmdline") != *'float-agent ' ]] || echo "$child"
 	done

@@ -206,6 +206,10 @@ host() { # of the job, by its symlink
 	target=$(readlink "$dir/host") && basename "$target"
 }
 
+init_of() { # HOST: its first process
+	sed -n 's/.*"init": *\([0-9]*\).*/\1/p' "$STATE/local/hosts/$1/running.json"
+}
+
 has_line() { # FILE LINE
 	grep -qxF -- "$2" "$1"
 }

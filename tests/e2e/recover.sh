@@ -66,10 +66,6 @@ ends_without_a_hole() {
 	assert_volumes 0
 }
 
-init_of() { # HOST
-	sed -n 's/.*"init": *\([0-9]*\).*/\1/p' "$STATE/local/hosts/$1/running.json"
-}
-
 kill_host() { # all its processes at once, without a word
 	kill -KILL "$(init_of "$(host)")"
 }

@@ -32,10 +32,6 @@ nurse() {
 	done
 }
 
-init_of() { # HOST
-	sed -n 's/.*"init": *\([0-9]*\).*/\1/p' "$STATE/local/hosts/$1/running.json"
-}
-
 is_over() { # nothing is under way, and what is left of hosts is right
 	local now hosts
 	now=$(<"$dir/status") hosts=$(ls "$MOUNT/hosts")
@@ -70,12 +66,12 @@ is_whole() {
 	head -n "$n" "$dir/output" | cmp - <(for ((i = 1; i <= n; i++)); do echo "$i $i"; done) || fail "lost or doubled: the output is not whole"
 }
 
-command() { # TEXT FILE: a fault may have it refused
+order() { # TEXT FILE: a fault may have it refused
 	{ echo "$1" >"$dir/$2"; } 2>/dev/null || true
 }
 
 take_snapshot() {
-	command checkpoint ctl
+	order checkpoint ctl
 	wait_for 60 test -d "$dir/snapshots/1" || fail "stuck: no snapshot: $(tail -n 3 "$dir/job.events")"
 	wait_over
 }
@@ -92,12 +88,12 @@ has_noticed() {
 operate() { # OPERATION: what it takes to have it begun
 	case $1 in
 	start) ;;
-	migrate | undo) command c5.2xlarge migrate ;;
-	suspend) command suspend ctl ;;
-	resume) command suspend ctl && wait_over && command resume ctl ;;
-	checkpoint) command checkpoint ctl ;;
+	migrate | undo) order c5.2xlarge migrate ;;
+	suspend) order suspend ctl ;;
+	resume) order suspend ctl && wait_over && order resume ctl ;;
+	checkpoint) order checkpoint ctl ;;
 	recover | rerun) lose_host ;;
-	cancel) command cancel ctl ;;
+	cancel) order cancel ctl ;;
 	end) end_job ;;
 	files)
 		end_job
@@ -108,7 +104,7 @@ operate() { # OPERATION: what it takes to have it begun
 }
 
 end_job() {
-	command 'signal TERM' ctl
+	order 'signal TERM' ctl
 	wait_for 60 has_ended || fail "stuck: it does not end: $(<"$dir/status")"
 }
 
@@ -126,7 +122,7 @@ check_end() { # OPERATION
 bring_to_its_end() { # OPERATION
 	case $(<"$dir/status") in
 	Suspended)
-		command resume ctl
+		order resume ctl
 		wait_over
 		;;&
 	Suspended | Executing)
