@@ -152,7 +152,7 @@ stress: deps
 	@$(MAKE) --no-print-directory all image job-image test-image $(STRESS)
 	@B=$(B) STRESS_SECONDS=60 tests/run stress.
 
-# Everything that can go wrong before each step: most of an hour. SAMPLE=60 for a part, FAULTS=migrate for those of one kind.
+# Everything that can go wrong before each step: an hour and more. SAMPLE=60 for a part, FAULTS=migrate for those of one kind.
 torture: deps
 	@.ci/deps $(CHECK_DEPS)
 	@$(MAKE) --no-print-directory all image
@@ -167,7 +167,7 @@ demo: deps
 	@$(MAKE) --no-print-directory all image job-image
 	@B=$(B) tests/demo
 
-SHELL_FILES = fs/float cloud/image/build tests/run tests/demo tests/e2e/worker tests/bench/run tests/fuzz/run tests/torture/run tests/survive/stage tests/survive/list .ci/run .ci/deps $(wildcard tests/*/*.sh)
+SHELL_FILES = fs/float cloud/image/build tests/run tests/demo tests/e2e/worker tests/bench/run tests/fuzz/run tests/torture/run tests/torture/list tests/survive/stage tests/survive/list .ci/run .ci/deps $(wildcard tests/*/*.sh)
 C_FILES = $(shell find lib fs agent cloud tests -name '*.[ch]')
 
 # It does not know cleanup attributes, and sees leaks everywhere.

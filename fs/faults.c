@@ -1,4 +1,6 @@
-/* The fault switch of op.h. */
+#include "fs/faults.h"
+
+#include <ctype.h>
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
@@ -46,9 +48,15 @@ static const struct {
 	{ "undo", "restore" },
 };
 
+/* Each write of a record leaves another state to start from: with what it tells of not yet done, and with all of it done. */
+#define IDLE "idle" /* what between operations is named */
+
+static const char *const saves[] = { [FAULTS_BEFORE_SAVE] = "unsaved", [FAULTS_AFTER_SAVE] = "saved" };
+
 struct fault {
 	char *step; /* OPERATION.STEP; NULL once it was taken */
 	enum fault_kind kind;
+	int64_t nth; /* of a save: so many more of them are let be, this one included; 0: it is none */
 };
 
 struct faults {
@@ -108,21 +116,54 @@ static int match(void *context, const char *step, enum fault_kind kind)
 	return !strcmp(wanted->step, step) && !strcmp(wanted->kind, kinds[kind].name);
 }
 
+static bool is_operation(const char *name, size_t length)
+{
+	bool known = length == strlen(IDLE) && !strncmp(name, IDLE, length);
+	for (size_t i = 0; op_tables[i] && !known; i++)
+		known = length == strlen(op_tables[i]->name) && !strncmp(name, op_tables[i]->name, length);
+	return known;
+}
+
+/* OPERATION.savedN and its like: cuts the number off. 0: it is none of those. */
+static int64_t take_nth(char *step)
+{
+	const char *name = strchr(step, '.');
+	if (!name || !is_operation(step, (size_t)(name - step)))
+		return 0;
+	for (size_t i = 0; i < array_length(saves); i++) {
+		size_t length = strlen(saves[i]);
+		char *number = step + (name + 1 - step) + length, *end;
+		if (strncmp(name + 1, saves[i], length) || !isdigit((unsigned char)*number))
+			continue;
+		int64_t nth = strtoll(number, &end, 10);
+		if (nth < 1 || *end)
+			return 0;
+		*number = '\0';
+		return nth;
+	}
+	return 0;
+}
+
 static int add(struct faults *faults, char *text, struct error *err)
 {
 	struct wanted wanted = { .step = text, .kind = "" };
+	int64_t nth = 0;
 	char *colon = strchr(text, ':');
 	if (colon) {
 		*colon = '\0';
 		wanted.kind = colon + 1;
 	}
-	if (each_fault(match, &wanted) == 0)
+	if (!strcmp(wanted.kind, kinds[FAULT_KILL].name))
+		nth = take_nth(text);
+	if (nth)
+		wanted.found = FAULT_KILL;
+	else if (each_fault(match, &wanted) == 0)
 		return error_set(err, EINVAL, "fault=%s: write STEP:KIND: floatfs --faults lists them", text);
 	struct fault *larger = realloc(faults->faults, (faults->count + 1) * sizeof(*larger));
 	if (!larger)
 		abort();
 	faults->faults = larger;
-	faults->faults[faults->count++] = (struct fault){ strdup(text), wanted.found };
+	faults->faults[faults->count++] = (struct fault){ strdup(text), wanted.found, nth };
 	return 0;
 }
 
@@ -165,9 +206,9 @@ static bool take(struct faults *faults, const char *operation, const char *step,
 	pthread_mutex_lock(&faults->lock);
 	for (size_t i = 0; i < faults->count && !due; i++) {
 		struct fault *fault = &faults->faults[i];
-		due = fault->step && is_named(fault->step, operation, step);
-		if (!due)
+		if (!fault->step || !is_named(fault->step, operation, step) || --fault->nth > 0)
 			continue;
+		due = true;
 		free(take_pointer(fault->step));
 		*kind = fault->kind;
 	}
@@ -208,6 +249,13 @@ int faults_strike(struct job *job, const char *operation, const char *step, stru
 		break;
 	}
 	return 0;
+}
+
+void faults_strike_save(struct faults *faults, const char *operation, enum faults_save when)
+{
+	enum fault_kind kind;
+	if (take(faults, operation[0] ? operation : IDLE, saves[when], &kind))
+		raise(SIGKILL);
 }
 
 json_object *faults_take_agents(struct faults *faults, const char *operation)

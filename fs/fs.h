@@ -21,7 +21,7 @@
 #include "lib/error.h"
 
 struct authority; /* authority.h */
-struct faults;    /* op.h */
+struct faults;    /* faults.h */
 struct files;     /* files.h */
 struct follower;  /* follow.h */
 struct images;    /* images.h */

@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "fs/faults.h"
 #include "fs/files.h"
 #include "fs/mirror.h"
 #include "fs/notify.h"
@@ -85,16 +86,25 @@ void job_snapshot(struct job *job, struct record *record)
 	job_unlock(job);
 }
 
+/* job->save_lock is held. operation: that it is written for. */
+static int save(struct job *job, const struct record *record, const char *operation, struct error *err)
+{
+	autofree char *path = job_path(job, "record.json");
+	faults_strike_save(job->fs->faults, operation, FAULTS_BEFORE_SAVE);
+	int status = record_save(path, record, err);
+	faults_strike_save(job->fs->faults, operation, FAULTS_AFTER_SAVE);
+	return status;
+}
+
 int job_save(struct job *job, struct error *err)
 {
 	struct record record;
-	autofree char *path = job_path(job, "record.json");
 	pthread_mutex_lock(&job->save_lock);
 	job_lock(job);
 	bool forgotten = job->forgotten;
 	record = job->record;
 	job_unlock(job);
-	int status = forgotten ? 0 : record_save(path, &record, err);
+	int status = forgotten ? 0 : save(job, &record, record.op.name, err);
 	pthread_mutex_unlock(&job->save_lock);
 	return status;
 }
@@ -102,13 +112,14 @@ int job_save(struct job *job, struct error *err)
 int job_end_op(struct job *job, const char *status, struct error *err)
 {
 	struct record record;
-	autofree char *path = job_path(job, "record.json");
+	char operation[sizeof(record.op.name)];
 	/* Whoever saves meanwhile waits, and then writes what is shown by now. */
 	pthread_mutex_lock(&job->save_lock);
 	job_snapshot(job, &record);
+	record_set(operation, record.op.name);
 	record.op = (struct record_op){ 0 };
 	record_set(record.status, status);
-	int saved = record_save(path, &record, err);
+	int saved = save(job, &record, operation, err);
 	job_lock(job);
 	job->operating = false;
 	job->record.op = (struct record_op){ 0 };

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "fs/authority.h"
+#include "fs/faults.h"
 #include "fs/feed.h"
 #include "fs/files.h"
 #include "fs/follow.h"

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "fs/events.h"
+#include "fs/faults.h"
 #include "fs/files.h"
 #include "fs/follow.h"
 #include "fs/op_recover.h"

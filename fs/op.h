@@ -6,8 +6,6 @@
  */
 #pragma once
 
-#include <json-c/json.h>
-
 #include "fs/job.h"
 
 struct op_step {
@@ -88,16 +86,3 @@ void op_settle(struct job *job);
 
 /* For steps: write the record, however long the disk takes. false when the daemon is stopping. */
 bool op_save(struct job *job);
-
-/*
- * The fault switch: STEP:KIND+…, where STEP is OPERATION.STEP of a table, or one of those that agents carry out inside the
- * frozen sections, and KIND is what happens before it is taken (faults.c). -EINVAL with a sentence.
- */
-int faults_parse(const char *text, struct faults **faults, struct error *err);
-void faults_free(struct faults *faults);
-/* Does what is due before that step, once; -EIO when the step is to fail. */
-int faults_strike(struct job *job, const char *operation, const char *step, struct error *err);
-/* All that there are, a line each, on standard output; 0 or -EIO. */
-int faults_print(void);
-/* Those due inside the operation's frozen section, as the agents take them (agent/API.md, `faults`); caller puts. */
-json_object *faults_take_agents(struct faults *faults, const char *operation);

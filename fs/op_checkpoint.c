@@ -1,6 +1,7 @@
 /* checkpoint: the running job goes on, and what it was at one instant is kept. */
 #include "fs/agents.h"
 #include "fs/events.h"
+#include "fs/faults.h"
 #include "fs/follow.h"
 #include "fs/op_frozen.h"
 #include "fs/op_host.h"

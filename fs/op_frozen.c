@@ -5,6 +5,7 @@
 
 #include "fs/agents.h"
 #include "fs/events.h"
+#include "fs/faults.h"
 #include "fs/follow.h"
 #include "fs/op_host.h"
 #include "fs/settings.h"
@@ -147,6 +148,8 @@ int op_call_patiently(struct job *job, const char *host, const char *address, co
 		if (status == 0 || answered || clock_monotonic_ms() > deadline ||
 		    !op_host_exists(job->fs, host) || !fs_wait(job->fs, PAUSE_MS))
 			return status;
+		/* They may be why there was no answer, and are due once. */
+		json_object_object_del(body, "faults");
 	}
 }
 

@@ -28,7 +28,10 @@ int op_grant(struct job *job, struct error *err);
 json_object *op_ask(struct job *job, const char *host, const char *address);
 /* For a while, if it does not answer and its host is there. NULL too when the daemon is stopping. */
 json_object *op_ask_patiently(struct job *job, const char *host, const char *address);
-/* The same with a request that may come twice, of the epoch of now. answer may be NULL, or points to a NULL. */
+/*
+ * The same with a request that may come twice, of the epoch of now; the faults in its body are in the first only. answer may
+ * be NULL, or points to a NULL.
+ */
 int op_call_patiently(struct job *job, const char *host, const char *address, const char *verb,
 		      json_object *body, json_object **answer, struct error *err);
 /* Whether the job is there; state may be NULL. */

@@ -4,6 +4,7 @@
 
 #include "fs/agents.h"
 #include "fs/events.h"
+#include "fs/faults.h"
 #include "fs/follow.h"
 #include "fs/op_frozen.h"
 #include "fs/op_host.h"

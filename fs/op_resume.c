@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "fs/events.h"
+#include "fs/faults.h"
 #include "fs/follow.h"
 #include "fs/op_frozen.h"
 #include "fs/op_host.h"

@@ -1,5 +1,6 @@
 /* suspend: the running job becomes an image on volumes of its own, and its host is given back. */
 #include "fs/events.h"
+#include "fs/faults.h"
 #include "fs/follow.h"
 #include "fs/op_frozen.h"
 #include "fs/op_host.h"

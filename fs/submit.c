@@ -214,14 +214,22 @@ static const struct {
 	{ "rerun", true, check_reruns },
 };
 
+static int refuse_policy(const char *name, struct error *err)
+{
+	char known[128] = "";
+	for (size_t i = 0; i < array_length(policies); i++)
+		snprintf(known + strlen(known), sizeof(known) - strlen(known), "%s%s", i ? ", " : "",
+			 policies[i].name);
+	return error_set(err, EINVAL, "policy %.40s: it is none of those that are known: %s", name, known);
+}
+
 static int check_one_policy(struct submission *submission, char *line, bool live, struct error *err)
 {
 	const char *value = split_policy(line);
 	for (size_t i = 0; i < array_length(policies); i++)
 		if (!strcmp(policies[i].name, line))
 			return live && !policies[i].live ? 0 : policies[i].check(submission, value, err);
-	return error_set(err, EINVAL, "policy %.40s: only vmPolicy, snapshots, rerun and user are known",
-			 line);
+	return refuse_policy(line, err);
 }
 
 static int read_policy(struct submission *submission, bool live, struct error *err)

@@ -1,6 +1,9 @@
 # shellcheck shell=bash
-# What can go wrong before each step of each operation goes wrong (floatfs --faults lists it), and the job lives through it: its
+# What can go wrong before each step of each operation goes wrong (tests/torture/list lists it), and the job lives through it: its
 # output has no hole and nothing twice, it runs once, and nothing is left over. A test each, made of that list for tests/torture/run.
+# shellcheck source=tests/torture/counter.sh
+. "$top/tests/torture/counter.sh"
+
 timeout=240
 
 setup() {
@@ -9,65 +12,15 @@ setup() {
 	stop_daemon
 }
 
-submit_counter() {
-	submit --dataVolume '[size=1]:/data' <<-'END'
-		#!/bin/bash
-		trap 'echo "$n" >"$1/count"; exit 5' TERM
-		echo start >>"$1/starts"
-		n=0
-		while :; do
-			((n += 1))
-			echo "$n" >/data/n
-			echo "$n $(</data/n)"
-			sleep 0.02
-		done
-	END
-}
-
 # Starts floatfs again when a fault has killed it, as a service manager does; the fault is over then.
 nurse() {
 	until [[ -e $DIR/over ]]; do
-		! daemon_is_gone || start_daemon lost=20s,files_idle=1
+		if daemon_is_gone; then
+			touch "$DIR/killed"
+			start_daemon "$options"
+		fi
 		sleep 0.1
 	done
-}
-
-is_over() { # nothing is under way, and what is left of hosts is right
-	local now hosts
-	now=$(<"$dir/status") hosts=$(ls "$MOUNT/hosts")
-	case $now in
-	Executing) [[ -n $hosts && $hosts == "$(host)" ]] ;;
-	# Where neither host could take it, it stays as an image, until it is resumed with the host that it was on.
-	Suspended) [[ -z $hosts || $hosts == "$(host)" ]] ;;
-	Completed | Cancelled | FailTo*) [[ -z $hosts ]] ;;
-	*) false ;;
-	esac && [[ $now == "$(<"$dir/status")" ]]
-}
-
-wait_over() {
-	wait_for 120 is_over || fail "stuck: it is $(<"$dir/status"), on $(host), hosts $(ls "$MOUNT/hosts"): $(tail -n 8 "$dir/job.events")"
-}
-
-lines() {
-	wc -l <"$dir/output"
-}
-
-grew_past() { # LINES
-	(($(lines) > $1))
-}
-
-grows() {
-	wait_for 60 grew_past $(($(lines) + 5)) || fail "stuck: the output stands still after $(tail -n 1 "$dir/output")"
-}
-
-is_whole() {
-	local n i
-	n=$(lines)
-	head -n "$n" "$dir/output" | cmp - <(for ((i = 1; i <= n; i++)); do echo "$i $i"; done) || fail "lost or doubled: the output is not whole"
-}
-
-order() { # TEXT FILE: a fault may have it refused
-	{ echo "$1" >"$dir/$2"; } 2>/dev/null || true
 }
 
 take_snapshot() {
@@ -95,28 +48,17 @@ operate() { # OPERATION: what it takes to have it begun
 	recover | rerun) lose_host ;;
 	cancel) order cancel ctl ;;
 	end) end_job ;;
+	idle)
+		order c5.2xlarge migrate
+		wait_over
+		end_job
+		;;
 	files)
 		end_job
 		timeout 60 ls "$dir/files" >/dev/null 2>&1 || true
 		;;
 	*) fail "nobody knows how $1 is begun" ;;
 	esac
-}
-
-end_job() {
-	order 'signal TERM' ctl
-	wait_for 60 has_ended || fail "stuck: it does not end: $(<"$dir/status")"
-}
-
-# Ended by itself, or by us: its output is all there.
-check_end() { # OPERATION
-	local count
-	is_whole
-	if [[ -e $dir/log/count ]]; then
-		count=$(<"$dir/log/count")
-		((count - $(lines) <= 1)) || fail "lost: it has written $count lines, not $(lines)"
-	fi
-	assert_equal start "$(<"$dir/log/starts")" starts
 }
 
 bring_to_its_end() { # OPERATION
@@ -130,34 +72,42 @@ bring_to_its_end() { # OPERATION
 		is_whole
 		end_job
 		assert_equal 5 "$(<"$dir/exit_code")" "exit code"
-		check_end "$1"
+		check_end
 		;;
 	FailToExecute) [[ $1 == start ]] || fail "it is $(<"$dir/status")" ;;
 	FailToComplete | Cancelled)
-		[[ $1 == @(cancel|end|files|rerun) ]] || fail "lost: it is $(<"$dir/status"): $(tail -n 5 "$dir/job.events")"
-		[[ $1 == rerun ]] || check_end "$1"
+		[[ $1 == @(cancel|end|files|rerun|idle) ]] || fail "lost: it is $(<"$dir/status"): $(tail -n 5 "$dir/job.events")"
+		[[ $1 == rerun ]] || check_end
 		;;
 	*) fail "it is $(<"$dir/status")" ;;
 	esac
 }
 
-has_ended() {
-	[[ -n $(<"$dir/exit_code") ]] && is_over
-}
+options=lost=20s,files_idle=1
 
 cell() { # STEP:KIND
 	local operation=${1%%.*} fault=$1 nurse
 	expect_log .
-	[[ $operation != undo ]] || fault=migrate.restore:error+$1
-	rm -f "$DIR/over"
-	start_daemon "lost=20s,files_idle=1,fault=$fault"
+	if [[ $operation == undo ]]; then
+		fault=${1/#undo.unsaved/migrate.unsaved}
+		fault=migrate.restore:error+${fault/#undo.saved/migrate.saved}
+	fi
+	rm -f "$DIR/over" "$DIR/killed"
+	# A job is made between operations too: it is to be there by then.
+	if [[ $operation == idle ]]; then
+		start_daemon "$options"
+		submit_counter
+		wait_over
+		stop_daemon
+	fi
+	start_daemon "$options,fault=$fault"
 	nurse &
 	nurse=$!
-	submit_counter
+	[[ $operation == idle ]] || submit_counter
 	wait_over
 	if status_is Executing; then
 		wait_line "$dir/output" "5 5"
-		[[ $operation == @(start|checkpoint|rerun) ]] || take_snapshot
+		[[ $operation == @(start|checkpoint|rerun|idle) ]] || take_snapshot
 		operate "$operation"
 		wait_over
 	fi
@@ -170,6 +120,25 @@ cell() { # STEP:KIND
 	stop_daemon
 }
 
-while read -r fault; do
-	eval "test_${fault//[.:]/__}() { cell $fault; }"
-done < <("$B/floatfs" --faults)
+# Until it is written no more.
+saves() { # OPERATION
+	local when n
+	for when in unsaved saved; do
+		for ((n = 1; ; n++)); do
+			echo "$when $n"
+			cell "$1.$when$n:kill"
+			[[ -e $DIR/killed ]] || break
+		done
+		((n > 2)) || fail "only $((n - 1)) writes of the record were seen"
+	done
+}
+
+while IFS=.: read -r operation step kind; do
+	case $step in
+	saves)
+		eval "test_${operation}__saves__kill() { saves $operation; }"
+		timeouts[test_${operation}__saves__kill]=1800
+		;;
+	*) eval "test_${operation}__${step}__$kind() { cell $operation.$step:$kind; }" ;;
+	esac
+done < <(SAMPLE='' "$top/tests/torture/list")

@@ -94,61 +94,6 @@ Test(wait, says_how_the_job_ended)
 	}
 }
 
-static struct floatfs faulty = { .lock = PTHREAD_MUTEX_INITIALIZER };
-static struct job struck = { .fs = &faulty };
-
-static int strike(const char *operation, const char *step)
-{
-	struct error err = { 0 };
-	return faults_strike(&struck, operation, step, &err);
-}
-
-Test(faults, are_due_once)
-{
-	struct error err = { 0 };
-	cr_expect_eq(strike("migrate", "dump"), 0);
-	cr_assert_eq(faults_parse("migrate.host:error+migrate.dump:error", &faulty.faults, &err), 0, "%s",
-		     err.text);
-	cr_expect_eq(strike("migrate", "prepare"), 0);
-	cr_expect_eq(strike("migrate", "host"), -EIO);
-	cr_expect_eq(strike("migrate", "host"), 0);
-	cr_expect_eq(strike("migrate", "dump"), -EIO);
-	faults_free(faulty.faults);
-}
-
-Test(faults, that_there_are_not_are_refused)
-{
-	static const char *const wrong[] = { "",
-					     "migrate",
-					     "migrate.host",
-					     "migrate.host:",
-					     "migrate.nowhere:error",
-					     "migrate.host:nothing",
-					     "migrate.dump:target",
-					     "migrate.host:error+" };
-	for (size_t i = 0; i < array_length(wrong); i++) {
-		struct error err = { 0 };
-		cr_expect_eq(faults_parse(wrong[i], &faulty.faults, &err), -EINVAL, "%s", wrong[i]);
-		cr_expect_null(faulty.faults);
-	}
-}
-
-Test(faults, of_the_agents_are_handed_on)
-{
-	struct error err = { 0 };
-	cr_assert_eq(faults_parse("suspend.release:error+suspend.volume:error+resume.restore:kill",
-				  &faulty.faults, &err),
-		     0, "%s", err.text);
-	autojson json_object *due = faults_take_agents(faulty.faults, "suspend"),
-			     *none = faults_take_agents(faulty.faults, "suspend"),
-			     *other = faults_take_agents(faulty.faults, "resume");
-	cr_expect_str_eq(json_object_to_json_string_ext(due, JSON_C_TO_STRING_PLAIN), "[\"release:error\"]");
-	cr_expect_str_eq(json_object_to_json_string_ext(none, JSON_C_TO_STRING_PLAIN), "[]");
-	cr_expect_str_eq(json_object_to_json_string_ext(other, JSON_C_TO_STRING_PLAIN), "[\"restore:kill\"]");
-	cr_expect_eq(strike("suspend", "volume"), -EIO);
-	faults_free(faulty.faults);
-}
-
 /* What the log, the options and the records name steps by. */
 Test(operations, have_names_of_their_own)
 {
@@ -170,21 +115,5 @@ Test(operations, have_names_of_their_own)
 		}
 		for (size_t k = 0; k < i; k++)
 			cr_expect_str_neq(table->name, op_tables[k]->name);
-	}
-}
-
-Test(faults, that_name_no_step_are_refused)
-{
-	static const char *const bad[] = { "",
-					   "migrate.host",
-					   "migrate.nowhere:error",
-					   "host:error",
-					   "migrate.host:maybe",
-					   "migrate.host:error+",
-					   "migratex.host:error" };
-	for (size_t i = 0; i < array_length(bad); i++) {
-		struct faults *faults = NULL;
-		struct error err = { 0 };
-		cr_expect_lt(faults_parse(bad[i], &faults, &err), 0, "%s", bad[i]);
 	}
 }
