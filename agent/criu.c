@@ -18,6 +18,7 @@
 
 #include "agent/cgroup.h"
 #include "agent/container.h"
+#include "agent/criu_cut.h"
 #include "agent/criu_image.h"
 #include "agent/criu_reason.h"
 #include "agent/dump_shared.h"
@@ -129,8 +130,8 @@ static int explain(const struct layout *layout, const char *action, int status, 
 	autofree char *text = NULL;
 	if (status == -ETIMEDOUT)
 		return error_set(err, ETIMEDOUT, "%s: it did not end within its time limit", what);
-	/* No log: it could not even be run, and err says why. */
-	if (file_read(path, LOG_LIMIT, &text, NULL) < 0)
+	/* No log: it could not even be run, and err says why. As it does of one that was killed. */
+	if (status == -EINTR || file_read(path, LOG_LIMIT, &text, NULL) < 0)
 		return error_prefix(err, "%s: ", what);
 	log_info("%s: criu's log is kept in %s", what, path);
 	bool passes = criu_reason(text, reason, sizeof(reason));
@@ -254,11 +255,19 @@ int criu_dump(const struct layout *layout, struct network *network, struct waits
 		.setup_context = &fds,
 		.environment = (const char *const[]){ "LD_PRELOAD=" PRELOADED, shared, NULL },
 	};
+	autotasks struct criu_tasks tasks = { 0 };
+	criu_tasks_note(&tasks);
 	int last_pid = pids_last(pid);
 	waits_watch(waits, pid);
 	*freeze_ns = clock_now_ns();
 	status = proc_run((const char *const *)words.word, &options, err);
 	waits_end_watch(waits);
+	bool cut = status == -EINTR || status == -ETIMEDOUT;
+	enum criu_cut left = cut ? criu_cut_look(image, pid, &tasks) : CRIU_CUT_RUNNING;
+	if (left == CRIU_CUT_DUMPED) {
+		log_info("the job is dumped, although %s", err->text);
+		status = 0;
+	}
 	if (status == 0) {
 		int64_t stopped = criu_image_stopped_ns(image);
 		if (stopped > *freeze_ns)
@@ -271,6 +280,9 @@ int criu_dump(const struct layout *layout, struct network *network, struct waits
 	struct error unlocking = { 0 };
 	if (network_unlock(network, &unlocking) < 0)
 		log_error("%s", unlocking.text);
+	if (left == CRIU_CUT_BROKEN)
+		return error_set(err, EOWNERDEAD,
+				 "criu was killed while it held the job, which cannot go on");
 	return explain(layout, "dump", status, "the checkpoint failed", err);
 }
 

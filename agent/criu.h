@@ -16,7 +16,7 @@
 /*
  * Freeze the tree of pid and write it to DIRECTORY/process/image/, made fresh. On success the tasks are dead,
  * not yet waited for. On failure criu has let them go on; -EAGAIN says that the reason passes by itself, and that it
- * may be tried again. *freeze_ns is the moment before criu was started. waits is watched meanwhile.
+ * may be tried again; -EOWNERDEAD that criu was cut off and some of them are dead. *freeze_ns is the moment before criu was started. waits is watched meanwhile.
  */
 int criu_dump(const struct layout *layout, struct network *network, struct waits *waits, pid_t pid,
 	      int timeout_ms, int64_t *freeze_ns, struct error *err);

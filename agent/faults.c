@@ -1,12 +1,20 @@
 #include "agent/faults.h"
 
+#include <ctype.h>
+#include <dirent.h>
 #include <errno.h>
+#include <pthread.h>
 #include <signal.h>
+#include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/reboot.h>
+#include <time.h>
 
 #include "agent/keeper_client.h"
 #include "lib/cleanup.h"
+#include "lib/clock.h"
+#include "lib/file.h"
 #include "lib/log.h"
 #include "lib/stand.h"
 
@@ -30,12 +38,71 @@ static void lose_host(const char *directory)
 		log_error("the host cannot be turned off: %s", strerror(errno));
 }
 
+enum { CRIU_TURNS = 5000, CRIU_SPREAD_MS = 60 };
+
+/* The first there is; 0: none. */
+static pid_t find_criu(void)
+{
+	autoclosedir DIR *proc = opendir("/proc");
+	struct dirent *entry;
+	while (proc && (entry = readdir(proc))) {
+		autofree char *path = format_string("/proc/%s/comm", entry->d_name), *text = NULL;
+		if (isdigit((unsigned char)entry->d_name[0]) && file_read(path, 64, &text, NULL) == 0 &&
+		    !strcmp(text, "criu\n"))
+			return (pid_t)strtol(entry->d_name, NULL, 10);
+	}
+	return 0;
+}
+
+static void rest_ms(int64_t ms)
+{
+	nanosleep(&(struct timespec){ .tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000 }, NULL);
+}
+
+/* Waits until there is one, and some time more, another one each time: it is to be hit at anything that it does. */
+static void *meet_criu(void *context)
+{
+	int signal = (int)(intptr_t)context;
+	pid_t pid = 0;
+	for (int i = 0; i < CRIU_TURNS && (pid = find_criu()) == 0; i++)
+		rest_ms(1);
+	rest_ms(clock_now_ns() / 1000 % CRIU_SPREAD_MS);
+	if (pid == 0 || kill(pid, signal) < 0 || signal != SIGSTOP)
+		return NULL;
+	rest_ms(1000 * STAND_SECONDS);
+	kill(pid, SIGCONT);
+	return NULL;
+}
+
+static void await_criu(int signal)
+{
+	pthread_t thread;
+	int code = pthread_create(&thread, NULL, meet_criu, (void *)(intptr_t)signal);
+	if (code == 0)
+		pthread_detach(thread);
+	else
+		log_error("criu is let be: %s", strerror(code));
+}
+
+static void kill_criu(const char *directory)
+{
+	(void)directory;
+	await_criu(SIGKILL);
+}
+
+static void stop_criu(const char *directory)
+{
+	(void)directory;
+	await_criu(SIGSTOP);
+}
+
 static const struct {
 	const char *name;
 	void (*strike)(const char *directory); /* NULL: the step fails */
 } kinds[] = {
 	{ "error", NULL },         { "kill", kill_agent }, { "stop", stop_agent },
-	{ "keeper", keeper_kill }, { "host", lose_host },
+	{ "keeper", keeper_kill }, { "host", lose_host },  { "criukill", kill_criu },
+	{ "criustop", stop_criu },
 };
 
 /* Its kind, behind the colon; NULL: none is asked for. */

@@ -241,6 +241,14 @@ static int do_restore(struct keeper *keeper, json_object *request, json_object *
 	return 0;
 }
 
+/* Half a job must not go on: it is lost with its keeper, and floatfs goes back to its last snapshot. */
+static void give_up(const struct error *err)
+{
+	log_error("the job is given up: %s", err->text);
+	cgroup_kill();
+	raise(SIGKILL);
+}
+
 static int do_dump(struct keeper *keeper, json_object *request, json_object *reply, struct error *err)
 {
 	int64_t freeze_ns = 0;
@@ -269,6 +277,8 @@ static int do_dump(struct keeper *keeper, json_object *request, json_object *rep
 	if (status == 0)
 		status = criu_dump(keeper->layout, keeper->network, keeper->waits, keeper->pid,
 				   (int)json_get_int(request, "timeout_ms", 60000), &freeze_ns, err);
+	if (status == -EOWNERDEAD)
+		give_up(err);
 	if (status < 0) {
 		open_outside(keeper);
 		jobfs_go_on(keeper->fs);

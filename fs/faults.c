@@ -16,12 +16,22 @@
 #include "lib/stand.h"
 
 /* Each strikes before its step is taken. */
-enum fault_kind { FAULT_ERROR, FAULT_KILL, FAULT_STOP, FAULT_HOST, FAULT_TARGET, FAULT_KEEPER };
+enum fault_kind {
+	FAULT_ERROR,
+	FAULT_KILL,
+	FAULT_STOP,
+	FAULT_HOST,
+	FAULT_TARGET,
+	FAULT_KEEPER,
+	FAULT_CRIU_KILL,
+	FAULT_CRIU_STOP
+};
 
 /* On which side of the wire there is one. */
 static const struct {
 	const char *name;
 	bool floatfs, agent;
+	bool criu; /* only where there is one */
 } kinds[] = {
 	[FAULT_ERROR] = { "error", true, true },    /* the step fails */
 	[FAULT_KILL] = { "kill", true, true },      /* who takes the step is killed */
@@ -29,6 +39,9 @@ static const struct {
 	[FAULT_HOST] = { "host", true, true },      /* the job's host is lost; the agent's own */
 	[FAULT_TARGET] = { "target", true, false }, /* the new host is lost */
 	[FAULT_KEEPER] = { "keeper", false, true }, /* what keeps the job on its host is killed */
+	/* The criu of the step is killed some time after its start, or stands for a while. */
+	[FAULT_CRIU_KILL] = { "criukill", false, true, true },
+	[FAULT_CRIU_STOP] = { "criustop", false, true, true },
 };
 
 /* Rows of the agents' own tables of the frozen sections. */
@@ -71,12 +84,19 @@ static bool is_named(const char *name, const char *operation, const char *step)
 	return !strncmp(name, operation, length) && name[length] == '.' && !strcmp(name + length + 1, step);
 }
 
+static bool runs_criu(const char *step)
+{
+	return !strcmp(step, "dump") || !strcmp(step, "restore");
+}
+
 /* Calls it with each fault that there is; ends with its first answer that is not 0. */
 static int each_fault(int (*call)(void *context, const char *step, enum fault_kind kind), void *context)
 {
 	int status = 0;
 	for (size_t kind = 0; kind < array_length(kinds); kind++) {
 		for (size_t i = 0; i < array_length(agent_steps) && kinds[kind].agent && status == 0; i++) {
+			if (kinds[kind].criu && !runs_criu(agent_steps[i].step))
+				continue;
 			autofree char *step =
 			    format_string("%s.%s", agent_steps[i].operation, agent_steps[i].step);
 			status = call(context, step, (enum fault_kind)kind);
@@ -246,6 +266,8 @@ int faults_strike(struct job *job, const char *operation, const char *step, stru
 		lose_host(job, record.op.host);
 		break;
 	case FAULT_KEEPER:
+	case FAULT_CRIU_KILL:
+	case FAULT_CRIU_STOP:
 		break;
 	}
 	return 0;

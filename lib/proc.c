@@ -212,7 +212,7 @@ int proc_run(const char *const argv[], const struct proc_options *options, struc
 				 (options->timeout_ms ? options->timeout_ms : DEFAULT_TIMEOUT_MS) / 1000);
 	int status = 0;
 	if (WIFSIGNALED(wait_status))
-		status = error_set(err, EIO, "%s was killed by signal %d", argv[0], WTERMSIG(wait_status));
+		status = error_set(err, EINTR, "%s was killed by signal %d", argv[0], WTERMSIG(wait_status));
 	else if (WEXITSTATUS(wait_status) != 0) {
 		autofree char *copy = strdup(output);
 		const char *said = copy ? last_line(copy) : "";

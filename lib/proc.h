@@ -17,8 +17,8 @@ struct proc_options {
 };
 
 /*
- * Run argv (found by PATH) and wait. 0 when it exits with 0; else -EIO, with the program's last line in err.
- * options may be NULL.
+ * Run argv (found by PATH) and wait. 0 when it exits with 0; else -EIO, with the program's last line in err, or -EINTR
+ * when it was killed by a signal. options may be NULL.
  */
 int proc_run(const char *const argv[], const struct proc_options *options, struct error *err);
 

@@ -5,8 +5,6 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { STAND_SECONDS = 10 };
-
 /* A process of its own wakes it, as all threads stand: nobody's child, so that nobody need reap it. */
 void stand_still(void)
 {
