@@ -96,6 +96,7 @@ static int restore_here(struct frozen *frozen, struct error *err)
 	json_set_int(fields, "timeout_ms", RESTORE_TIMEOUT_MS);
 	/* Of an earlier time; what only stood for a snapshot has its connections still. */
 	json_set_bool(fields, "cut", frozen->snapshot && !frozen->gone);
+	json_set_bool(fields, "once", !frozen->snapshot);
 	int status = keeper_call(frozen->layout->directory, "restore", fields,
 				 RESTORE_TIMEOUT_MS + KEEPER_MARGIN_MS, &reply, err);
 	if (status < 0)
@@ -109,6 +110,8 @@ static int restore_here(struct frozen *frozen, struct error *err)
 static void settle_here(struct frozen *frozen)
 {
 	struct error err = { 0 };
+	if (faults_strike(frozen->faults, "settle", frozen->layout->directory, &err) < 0)
+		log_warning("job %s: %s", frozen->id, err.text);
 	autofree char *log = layout_path(frozen->layout, "log");
 	frozen->hooks->logs_open(frozen->context, frozen->id, log);
 	if (layout_unmount_process(frozen->layout, RELEASE_MIN_MS, &err) < 0)

@@ -48,17 +48,18 @@ static const struct {
 static const struct {
 	const char *operation, *step;
 } agent_steps[] = {
-	{ "migrate", "sync" },       { "migrate", "process" }, { "migrate", "warm" },
-	{ "migrate", "dump" },       { "migrate", "logs" },    { "migrate", "release" },
-	{ "migrate", "hand" },       { "migrate", "devices" }, { "migrate", "mount" },
-	{ "migrate", "restore" },    { "suspend", "sync" },    { "suspend", "process" },
-	{ "suspend", "dump" },       { "suspend", "logs" },    { "suspend", "release" },
-	{ "resume", "devices" },     { "resume", "back" },     { "resume", "mount" },
-	{ "resume", "restore" },     { "recover", "devices" }, { "recover", "back" },
-	{ "recover", "mount" },      { "recover", "restore" }, { "checkpoint", "sync" },
-	{ "checkpoint", "process" }, { "checkpoint", "dump" }, { "checkpoint", "snapshot" },
-	{ "checkpoint", "restore" }, { "undo", "devices" },    { "undo", "mount" },
-	{ "undo", "restore" },
+	{ "migrate", "sync" },       { "migrate", "process" },   { "migrate", "warm" },
+	{ "migrate", "dump" },       { "migrate", "logs" },      { "migrate", "release" },
+	{ "migrate", "hand" },       { "migrate", "devices" },   { "migrate", "mount" },
+	{ "migrate", "restore" },    { "migrate", "settle" },    { "suspend", "sync" },
+	{ "suspend", "process" },    { "suspend", "dump" },      { "suspend", "logs" },
+	{ "suspend", "release" },    { "resume", "devices" },    { "resume", "back" },
+	{ "resume", "mount" },       { "resume", "restore" },    { "resume", "settle" },
+	{ "recover", "devices" },    { "recover", "back" },      { "recover", "mount" },
+	{ "recover", "restore" },    { "recover", "settle" },    { "checkpoint", "sync" },
+	{ "checkpoint", "process" }, { "checkpoint", "dump" },   { "checkpoint", "snapshot" },
+	{ "checkpoint", "restore" }, { "checkpoint", "settle" }, { "undo", "devices" },
+	{ "undo", "mount" },         { "undo", "restore" },      { "undo", "settle" },
 };
 
 /* Each write of a record leaves another state to start from: with what it tells of not yet done, and with all of it done. */

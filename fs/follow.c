@@ -240,11 +240,11 @@ static void set_lost_locked(struct job *job, const char *host, const char *words
 	snprintf(job->record.reason, sizeof(job->record.reason), "host %s %s", host, words);
 }
 
-void follow_note_gone(struct job *job, const char *host)
+void follow_note_gone(struct job *job, const char *host, const char *words)
 {
-	events_write(job, "Host %s is gone", host);
+	events_write(job, "Host %s %s", host, words);
 	job_lock(job);
-	set_lost_locked(job, host, "is gone");
+	set_lost_locked(job, host, words);
 	job_unlock(job);
 }
 

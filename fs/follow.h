@@ -14,7 +14,7 @@ void follow_restart(struct job *job);
  * Then op_settle. */
 bool follow_note_lost(struct job *job, const char *host, const char *words);
 /* For operations: the job was there, and is lost. */
-void follow_note_gone(struct job *job, const char *host);
+void follow_note_gone(struct job *job, const char *host, const char *words);
 /*
  * The job stands as an image on its host: wait until all that it wrote is here. false when it does not come, or the
  * daemon is stopping.

@@ -197,7 +197,13 @@ void op_undo_freeze(struct job *job)
 		return;
 	}
 	if (!op_host_exists(job->fs, record.host)) {
-		follow_note_gone(job, record.host);
+		follow_note_gone(job, record.host, "is gone");
+		return;
+	}
+	if (err.code == EOWNERDEAD) {
+		follow_note_gone(
+		    job, record.host,
+		    "cannot take the job up where it was: it had gone on elsewhere, and was lost");
 		return;
 	}
 	/* When floatfs is stopping, the next start tries it again. */

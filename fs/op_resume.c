@@ -92,6 +92,10 @@ static int adopt(struct job *job, struct error *err)
 	events_write(job, "Got 1 containers on host %s", record.op.host);
 	events_write(job, "Ready to recover &{%s false true} on host %s", record.container, record.op.host);
 	status = op_call_patiently(job, record.op.host, record.op.address, "adopt", body, &answer, err);
+	if (status == -EOWNERDEAD)
+		follow_note_gone(
+		    job, record.op.host,
+		    "cannot take the job up where it was suspended: it had gone on from there, and was lost");
 	/* The agent says so: then it has put the volumes right again. */
 	bool undone = status < 0 && !strcmp(json_get_string(answer, "job", ""), "dumped");
 	job_lock(job);
@@ -172,10 +176,22 @@ static int drop(struct job *job, struct error *err)
 	return snapshots_detach(job, err);
 }
 
+/* Recovered it can be. */
+static const char *fail_for_good(struct job *job)
+{
+	op_process_volume_drop(job);
+	job_lock(job);
+	job->record.process_volume[0] = '\0';
+	job_unlock(job);
+	return "Resuming";
+}
+
 static const char *fail(struct job *job)
 {
 	struct record record;
 	job_snapshot(job, &record);
+	if (record.lost)
+		return fail_for_good(job);
 	events_write(job, "Resume on instance type %s failed: %s; the job %s as before", record.op.type,
 		     record.op.reason, record.op.ended[0] ? "has ended" : "is suspended");
 	job_lock(job);

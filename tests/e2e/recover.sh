@@ -227,6 +227,49 @@ test_that_fails() {
 	start_daemon lost=5s
 }
 
+# The new host is lost when the job runs there, and nobody knows that yet: the volumes are not of the image's instant any more.
+test_a_new_host_that_is_lost_at_once() {
+	local from
+	stop_daemon
+	start_daemon lost=5s,fault=migrate.settle:host
+	submit_counter
+	checkpoint 1
+	grows_by 10
+	from=$(host)
+	expect_log 'did not answer|cannot be detached|gone on from its process image|cannot be taken up'
+	echo c5.2xlarge >"$dir/migrate"
+	wait_recovered "$from"
+	wait_event "Host $from cannot take the job up where it was: it had gone on elsewhere, and was lost"
+	wait_event 'as it was at snapshot 1'
+	grows_by 20
+	ends_without_a_hole
+	stop_daemon
+	start_daemon lost=5s
+}
+
+# The same at a resume: it is known when somebody resumes it again.
+test_a_resumed_job_that_is_lost_at_once() {
+	stop_daemon
+	start_daemon lost=5s,fault=resume.settle:host
+	submit_counter
+	checkpoint 1
+	grows_by 10
+	expect_log 'did not answer|cannot be detached|gone on from its process image'
+	echo suspend >"$dir/ctl"
+	wait_status Suspended
+	echo resume >"$dir/ctl"
+	wait_event 'Resume on instance type c5.large failed' 60
+	wait_status Suspended 60
+	echo resume >"$dir/ctl"
+	wait_recovered none
+	wait_event 'cannot take the job up where it was suspended'
+	wait_event 'as it was at snapshot 1'
+	grows_by 20
+	ends_without_a_hole
+	stop_daemon
+	start_daemon lost=5s
+}
+
 # What keeps a job on its host is killed: nobody would know how it ends.
 test_its_keeper_is_killed() {
 	local from
