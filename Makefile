@@ -29,7 +29,7 @@ objects = $(patsubst %.c,$(B)/%.o,$(1))
 # A program that a provider runs on its own.
 BOOT_SRC := cloud/local/boot.c
 
-all: $(B)/floatfs $(B)/float-agent $(B)/float-job-init $(B)/float-criu.so $(B)/float-local-boot $(B)/float-init $(B)/float
+all: $(B)/floatfs $(B)/float-agent $(B)/float-job-init $(B)/float-criu.so $(B)/float-criu-restore.so $(B)/float-local-boot $(B)/float-init $(B)/float
 
 $(B)/floatfs: $(call objects,$(fs_SRC) $(filter-out $(BOOT_SRC),$(cloud_SRC)) $(lib_SRC))
 	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $$(pkg-config --libs $(fs_PKGS))
@@ -52,6 +52,10 @@ $(B)/float-job-init: agent/init/init.c agent/init/init.h
 $(B)/float-criu.so: $(wildcard agent/preload/*.[ch]) agent/again.c agent/calls.c agent/again.h agent/calls.h agent/dump_shared.h
 	@mkdir -p $(@D)
 	$(CC) -I. -D_GNU_SOURCE -std=gnu11 -Wall -Wextra -Werror $(CFLAGS) -fPIC -shared -s -o $@ $(filter %.c,$^)
+
+$(B)/float-criu-restore.so: agent/preload_restore/spent.c agent/spent.h lib/error.h
+	@mkdir -p $(@D)
+	$(CC) -I. -D_GNU_SOURCE -std=gnu11 -Wall -Wextra -Werror $(CFLAGS) -fPIC -shared -s -o $@ $<
 
 $(B)/float: fs/float
 	@mkdir -p $(@D)

@@ -565,7 +565,7 @@ void container_stop(pid_t init)
 				    strerror(errno));
 }
 
-bool container_reap(pid_t init, struct container_end *end)
+bool container_peek(pid_t init, struct container_end *end)
 {
 	siginfo_t info = { 0 };
 	char comm[32] = "";
@@ -577,10 +577,18 @@ bool container_reap(pid_t init, struct container_end *end)
 	autofree char *path = format_string("/proc/%d/comm", (int)init), *text = NULL;
 	if (file_read(path, 64, &text, NULL) == 0)
 		snprintf(comm, sizeof(comm), "%.*s", (int)strcspn(text, "\n"), text);
-	waitpid(init, NULL, 0);
 	if (info.si_code == CLD_EXITED && strcmp(comm, INIT_KILLED) != 0)
 		end->code = info.si_status;
 	else
 		end->signal = info.si_status;
+	end->init_killed = info.si_code != CLD_EXITED;
+	return true;
+}
+
+bool container_reap(pid_t init, struct container_end *end)
+{
+	if (!container_peek(init, end))
+		return false;
+	waitpid(init, NULL, 0);
 	return true;
 }

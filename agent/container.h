@@ -23,11 +23,14 @@ int container_signal(pid_t init, int signal);
 void container_stop(pid_t init);
 
 struct container_end {
-	int code;   /* the script's exit code, */
-	int signal; /* or what killed it or the container; 0: nothing */
+	int code;         /* the script's exit code, */
+	int signal;       /* or what killed it or the container; 0: nothing */
+	bool init_killed; /* the first process itself */
 };
 
-/* Has the container ended (or is no child of ours)? Then it is reaped. */
+/* Has the container ended (or is no child of ours)? */
+bool container_peek(pid_t init, struct container_end *end);
+/* The same, and then it is reaped. */
 bool container_reap(pid_t init, struct container_end *end);
 
 /* In a child that will become criu: move to the job's cgroup and make that the root of its cgroup namespace.

@@ -25,6 +25,7 @@
 #include "agent/mend.h"
 #include "agent/pids.h"
 #include "agent/sockopts.h"
+#include "agent/spent.h"
 #include "lib/cleanup.h"
 #include "lib/clock.h"
 #include "lib/file.h"
@@ -43,8 +44,9 @@ enum {
 /* A deleted file that the job holds open goes into the image up to this size. */
 #define GHOST_LIMIT   "1073741824"
 #define FEATURE_CACHE "/run/criu.kdat"
-/* agent/preload */
-#define PRELOADED "/usr/lib/float/float-criu.so"
+/* agent/preload, agent/preload_restore */
+#define PRELOADED         "/usr/lib/float/float-criu.so"
+#define PRELOADED_RESTORE "/usr/lib/float/float-criu-restore.so"
 
 /* A command line; owned words are freed with it. */
 struct words {
@@ -366,7 +368,7 @@ static void stop_opener(struct opener *opener)
 	close(opener->stop);
 }
 
-int criu_restore(const struct layout *layout, struct network *network, json_object *socket_options,
+int criu_restore(const struct layout *layout, struct network *network, json_object *socket_options, bool once,
 		 int timeout_ms, pid_t *pid, int64_t *thaw_ns, struct error *err)
 {
 	autowords struct words words = { 0 };
@@ -399,10 +401,14 @@ int criu_restore(const struct layout *layout, struct network *network, json_obje
 		stop_opener(&opener);
 		return entrance.count;
 	}
+	autofree char *spent = spent_path(layout), *note = format_string(SPENT_NOTE "=%s", spent),
+		      *last = format_string(SPENT_PIDFILE "=%s", pidfile);
 	struct proc_options options = {
 		.timeout_ms = timeout_ms > 0 ? timeout_ms : 1,
 		.setup = enter,
 		.setup_context = &entrance,
+		.environment =
+		    once ? (const char *const[]){ "LD_PRELOAD=" PRELOADED_RESTORE, note, last, NULL } : NULL,
 	};
 	int64_t begun = clock_now_ns();
 	status = proc_run((const char *const *)words.word, &options, err);

@@ -23,9 +23,10 @@ int criu_dump(const struct layout *layout, struct network *network, struct waits
 
 /*
  * Restore from there into DIRECTORY/root, as a child of the caller. *thaw_ns is the moment when criu had
- * done; socket_options are set and the network is unlocked just before the tasks run. On failure nothing of it is left running.
+ * done; socket_options are set and the network is unlocked just before the tasks run. once: the image is
+ * spent by it (spent.h). On failure nothing of it is left running.
  */
-int criu_restore(const struct layout *layout, struct network *network, json_object *socket_options,
+int criu_restore(const struct layout *layout, struct network *network, json_object *socket_options, bool once,
 		 int timeout_ms, pid_t *pid, int64_t *thaw_ns, struct error *err);
 
 /* What criu needs to find on the host, before the first job is frozen. The caller has a loopback device that

@@ -217,17 +217,15 @@ static int do_restore(struct keeper *keeper, json_object *request, json_object *
 	if (access(sockets, F_OK) == 0 && json_read_file(sockets, &options, err) < 0)
 		return -EIO;
 	bool once = json_get_bool(request, "once", false);
-	int status = once ? spent_note(keeper->layout, err) : 0;
+	int status = once ? spent_check(keeper->layout, err) : 0;
 	if (status < 0)
 		return status;
 	jobfs_hold_at(keeper->fs, sizes);
 	open_outside(keeper);
-	status = criu_restore(keeper->layout, keeper->network, options,
+	status = criu_restore(keeper->layout, keeper->network, options, once,
 			      (int)json_get_int(request, "timeout_ms", 60000), &keeper->pid, &thaw_ns, err);
 	if (status < 0) {
 		keeper->pid = 0;
-		if (once)
-			spent_withdraw(keeper->layout);
 		return status;
 	}
 	/* Of a snapshot, which has connections that nobody keeps up any more. */

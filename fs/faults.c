@@ -33,12 +33,12 @@ static const struct {
 	bool floatfs, agent;
 	bool criu; /* only where there is one */
 } kinds[] = {
-	[FAULT_ERROR] = { "error", true, true },    /* the step fails */
-	[FAULT_KILL] = { "kill", true, true },      /* who takes the step is killed */
-	[FAULT_STOP] = { "stop", true, true },      /* or stands for a while */
-	[FAULT_HOST] = { "host", true, true },      /* the job's host is lost; the agent's own */
-	[FAULT_TARGET] = { "target", true, false }, /* the new host is lost */
-	[FAULT_KEEPER] = { "keeper", false, true }, /* what keeps the job on its host is killed */
+	[FAULT_ERROR] = { "error", true, true, false },    /* the step fails */
+	[FAULT_KILL] = { "kill", true, true, false },      /* who takes the step is killed */
+	[FAULT_STOP] = { "stop", true, true, false },      /* or stands for a while */
+	[FAULT_HOST] = { "host", true, true, false },      /* the job's host is lost; the agent's own */
+	[FAULT_TARGET] = { "target", true, false, false }, /* the new host is lost */
+	[FAULT_KEEPER] = { "keeper", false, true, false }, /* what keeps the job on its host is killed */
 	/* The criu of the step is killed some time after its start, or stands for a while. */
 	[FAULT_CRIU_KILL] = { "criukill", false, true, true },
 	[FAULT_CRIU_STOP] = { "criustop", false, true, true },

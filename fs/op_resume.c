@@ -179,10 +179,10 @@ static int drop(struct job *job, struct error *err)
 /* Recovered it can be. */
 static const char *fail_for_good(struct job *job)
 {
-	op_process_volume_drop(job);
 	job_lock(job);
 	job->record.process_volume[0] = '\0';
 	job_unlock(job);
+	op_process_volume_drop(job);
 	return "Resuming";
 }
 
@@ -190,7 +190,8 @@ static const char *fail(struct job *job)
 {
 	struct record record;
 	job_snapshot(job, &record);
-	if (record.lost)
+	/* One that has ended may have been lost before. */
+	if (record.lost && !record.op.ended[0] && !record.op.snapshot)
 		return fail_for_good(job);
 	events_write(job, "Resume on instance type %s failed: %s; the job %s as before", record.op.type,
 		     record.op.reason, record.op.ended[0] ? "has ended" : "is suspended");

@@ -53,12 +53,12 @@ holds_no_more_than() { # FORMER possessions
 
 # From the fiftieth on: by then whatever is made once is there.
 test_many_moves() {
-	local i former before after
+	local i former='' before=0 after
 	submit_counter
 	wait_status Executing 60
 	for ((i = 1; i <= moves; i++)); do
 		move
-		((i != moves / 10)) || {
+		((i != (moves + 9) / 10)) || {
 			sleep 2
 			former=$(possessions) before=$(anonymous_kib)
 		}
@@ -100,7 +100,11 @@ test_many_at_once() {
 	done
 	for job in "${jobs[@]}"; do
 		dir=$MOUNT/jobs/$job
-		end_job
+		order 'signal TERM' ctl
+	done
+	for job in "${jobs[@]}"; do
+		dir=$MOUNT/jobs/$job
+		wait_end 120
 		check_end
 	done
 }
