@@ -108,6 +108,8 @@ cell() { # STEP:KIND
 	if status_is Executing; then
 		wait_line "$dir/output" "5 5"
 		[[ $operation == @(start|checkpoint|rerun|idle) ]] || take_snapshot
+		# The host that it is started again on may be the one that is lost.
+		[[ $operation != rerun ]] || echo 'rerun 2' >>"$dir/policy"
 		operate "$operation"
 		wait_over
 	fi
