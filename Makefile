@@ -49,13 +49,13 @@ $(B)/float-job-init: agent/init/init.c agent/init/init.h
 	$(CC) -I. -D_GNU_SOURCE -std=gnu11 -Wall -Wextra -Werror -Os -static -s -o $@ $<
 
 # Never with sanitizers: criu has none.
-$(B)/float-criu.so: $(wildcard agent/preload/*.[ch]) agent/again.c agent/calls.c agent/again.h agent/calls.h agent/dump_shared.h
+$(B)/float-criu.so: $(wildcard agent/preload/*.[ch]) agent/preload_both/fault.c agent/again.c agent/calls.c agent/again.h agent/calls.h agent/dump_shared.h
 	@mkdir -p $(@D)
 	$(CC) -I. -D_GNU_SOURCE -std=gnu11 -Wall -Wextra -Werror $(CFLAGS) -fPIC -shared -s -o $@ $(filter %.c,$^)
 
-$(B)/float-criu-restore.so: agent/preload_restore/spent.c agent/spent.h lib/error.h
+$(B)/float-criu-restore.so: agent/preload_restore/spent.c agent/preload_both/fault.c agent/spent.h lib/error.h
 	@mkdir -p $(@D)
-	$(CC) -I. -D_GNU_SOURCE -std=gnu11 -Wall -Wextra -Werror $(CFLAGS) -fPIC -shared -s -o $@ $<
+	$(CC) -I. -D_GNU_SOURCE -std=gnu11 -Wall -Wextra -Werror $(CFLAGS) -fPIC -shared -s -o $@ $(filter %.c,$^)
 
 $(B)/float: fs/float
 	@mkdir -p $(@D)

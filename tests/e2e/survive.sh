@@ -7,7 +7,7 @@
 timeout=240
 
 declare -A groups=(
-	[processes]="threads futex fpu rseq session zombie orphan stopped prctl rlimit nice credentials capabilities seccomp users"
+	[processes]="threads fault futex fpu rseq session zombie orphan stopped prctl rlimit nice credentials capabilities seccomp users"
 	[rights]="rlimit nice credentials capabilities seccomp prctl"
 	[memory]="mmap hugepage hugetlb shm memfd sysv_shm sysv_sem sysv_msg mqueue deleted"
 	[files]="files directory locks lease inotify pipe pipe_full fifo eventfd epoll signalfd pty"
