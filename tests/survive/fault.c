@@ -40,6 +40,13 @@ static void handle_trap(int signal, siginfo_t *info, void *context)
 	user->uc_mcontext.gregs[REG_RAX] = TRAPPED_RESULT;
 }
 
+/* Now and then, as the other programs want the processors too. */
+static void rest(long turn)
+{
+	if (turn % 64 == 0)
+		survive_sleep_ms(5);
+}
+
 static void *write_always(void *argument)
 {
 	size_t i = (size_t)argument;
@@ -47,6 +54,7 @@ static void *write_always(void *argument)
 		check(mprotect(pages + i * PAGE, PAGE, PROT_READ) == 0);
 		*(volatile long *)(pages + i * PAGE + 8) = ++writes[i];
 		check(faults[i] == writes[i] && *(volatile long *)(pages + i * PAGE + 8) == writes[i]);
+		rest(writes[i]);
 	}
 	return NULL;
 }
@@ -65,6 +73,7 @@ static void *trap_always(void *argument)
 	while (!leave) {
 		calls++;
 		check(syscall(TRAPPED) == TRAPPED_RESULT && traps == calls);
+		rest(calls);
 	}
 	return argument;
 }
