@@ -101,6 +101,9 @@ int job_begin_frozen(struct job *job, json_object *body, json_object *answer, st
 		    error_set(err, EOPNOTSUPP, "the job does not run here: it is %s", job_state_name(state));
 	else
 		status = job_set_process(job, json_get_string(body, "process", NULL), err);
+	/* There is a newer operation: that from which it came here is over. */
+	if (status == 0)
+		status = snapshots_forget_before(job->layout, err);
 	if (status < 0)
 		json_set_string(answer, "job", job_state_name(state));
 	else

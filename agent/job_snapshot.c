@@ -57,6 +57,8 @@ int jobs_tidy(struct jobs *jobs, const char *id, int64_t epoch, json_object *bod
 		status = error_set(err, EOPNOTSUPP, "the job does not run here: it is %s",
 				   job_state_name(job_get_state(job)));
 	if (status == 0)
+		status = snapshots_forget_before(job->layout, err);
+	if (status == 0)
 		status = snapshots_tidy(job->layout, keep, err);
 	if (status == 0)
 		job_note_snapshots(job);

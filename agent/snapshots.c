@@ -242,9 +242,14 @@ static int tidy_volume(const char *serial, json_object *keep, struct error *err)
 	return status;
 }
 
+int snapshots_forget_before(struct layout *layout, struct error *err)
+{
+	return visit_all(layout, forget_before, NULL, err);
+}
+
 int snapshots_tidy(struct layout *layout, json_object *keep, struct error *err)
 {
-	int status = visit_all(layout, forget_before, NULL, err);
+	int status = 0;
 	for (size_t i = 0; keep && status == 0 && i < layout->spec->data_count; i++)
 		status = tidy_volume(layout->spec->data[i].volume, keep, err);
 	return status < 0 || !keep ? status : tidy_volume(layout->spec->work, keep, err);

@@ -5,7 +5,7 @@
  *
  *     SUBVOLUME                  what the job has
  *     snapshot.SNAP.SUBVOLUME    what it had at the instant of SNAP, read-only
- *     before.SUBVOLUME           what it had when it was taken back to a snapshot, until it runs from there
+ *     before.SUBVOLUME           what it had when it was taken back to a snapshot, until that is known to be for good
  *
  * The caller holds the job's operation lock; everything may be asked twice.
  */
@@ -39,6 +39,7 @@ bool snapshots_room_is_short(const struct layout *layout);
 int snapshots_go_back(struct layout *layout, const char *snap, struct error *err);
 /* Nothing is mounted: what it had before a snapshots_go_back, if there was one. */
 int snapshots_undo(struct layout *layout, struct error *err);
-/* The job runs: what it had before is not wanted any more, and of the snapshots only those that keep, an array of
- * names, has; NULL: all of them. */
+/* What it had before is not wanted any more: that it goes on from the snapshot is known to floatfs. */
+int snapshots_forget_before(struct layout *layout, struct error *err);
+/* Of the snapshots only those are wanted that keep, an array of names, has; NULL: all of them. */
 int snapshots_tidy(struct layout *layout, json_object *keep, struct error *err);

@@ -1,5 +1,4 @@
 /* checkpoint: the running job goes on, and what it was at one instant is kept. */
-#include "fs/agents.h"
 #include "fs/events.h"
 #include "fs/faults.h"
 #include "fs/follow.h"
@@ -10,8 +9,6 @@
 #include "lib/cleanup.h"
 #include "lib/json.h"
 #include "lib/log.h"
-
-enum { TIDY_TIMEOUT_MS = 30000 };
 
 static int plan(struct job *job, struct error *err)
 {
@@ -85,21 +82,13 @@ static int report(struct job *job, struct error *err)
 	return 0;
 }
 
-/* What an agent that does not answer now leaves on the volumes is deleted with the next snapshot, or the next resume. */
 static int trim(struct job *job, struct error *err)
 {
-	struct record record;
 	struct policy policy;
 	if (submit_read_policy(job, &policy, err) < 0)
 		log_info("job %s: %s", job->record.id, err->text);
-	if (snapshots_trim(job, policy.kept) == 0)
-		return 0;
-	job_snapshot(job, &record);
-	autojson json_object *body = json_object_new_object();
-	json_object_object_add(body, "keep", snapshots_names(&record));
-	if (agents_call(job->fs, record.host, record.address, record.id, "tidy", body, record.epoch, NULL,
-			TIDY_TIMEOUT_MS, NULL, err) < 0)
-		log_info("job %s: %s", record.id, err->text);
+	if (snapshots_trim(job, policy.kept) > 0)
+		snapshots_tidy(job);
 	return 0;
 }
 

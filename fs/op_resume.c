@@ -173,6 +173,8 @@ static int drop(struct job *job, struct error *err)
 	job_snapshot(job, &record);
 	if (!snapshots_find(&record, record.op.snapshot) || record.op.process_volume[0])
 		op_process_volume_drop(job);
+	if (record.op.snapshot)
+		snapshots_tidy(job);
 	return snapshots_detach(job, err);
 }
 

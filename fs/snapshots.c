@@ -4,12 +4,15 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "fs/agents.h"
 #include "fs/events.h"
 #include "fs/mirror.h"
 #include "lib/cleanup.h"
 #include "lib/file.h"
 #include "lib/json.h"
 #include "lib/log.h"
+
+enum { TIDY_TIMEOUT_MS = 30000 };
 
 const struct record_snapshot *snapshots_find(const struct record *record, int64_t number)
 {
@@ -130,6 +133,18 @@ int snapshots_trim(struct job *job, int64_t kept)
 			     (long long)record.snapshots[0].number, (long long)kept);
 		dropped++;
 	}
+}
+
+void snapshots_tidy(struct job *job)
+{
+	struct record record;
+	struct error err = { 0 };
+	job_snapshot(job, &record);
+	autojson json_object *body = json_object_new_object();
+	json_object_object_add(body, "keep", snapshots_names(&record));
+	if (agents_call(job->fs, record.host, record.address, record.id, "tidy", body, record.epoch, NULL,
+			TIDY_TIMEOUT_MS, NULL, &err) < 0)
+		log_info("job %s: %s", record.id, err.text);
 }
 
 void snapshots_note_given_up(struct job *job, json_object *names)

@@ -34,3 +34,7 @@ void snapshots_note_given_up(struct job *job, json_object *names);
 /* The oldest beyond so many that are to be kept go, with their process images; what of them is on the job's volumes is
  * for its agent to delete. Returns how many went. Blocks. */
 int snapshots_trim(struct job *job, int64_t kept);
+
+/* Have the agent of the running job delete from its volumes the other snapshots, and what it had before it was taken back to one.
+ * When it does not answer now that is done with the job's next snapshot, or move. Blocks. */
+void snapshots_tidy(struct job *job);

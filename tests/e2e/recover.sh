@@ -18,7 +18,8 @@ submit_counter() {
 		while :; do
 			((n += 1))
 			echo "$n" >/data/n
-			echo "$n $(</data/n)"
+			read -r m </data/n
+			echo "$n $m"
 			sleep 0.01
 		done
 	END
@@ -265,6 +266,31 @@ test_a_resumed_job_that_is_lost_at_once() {
 	wait_event 'cannot take the job up where it was suspended'
 	wait_event 'as it was at snapshot 1'
 	grows_by 20
+	ends_without_a_hole
+	stop_daemon
+	start_daemon lost=5s
+}
+
+# One that is taken back to a snapshot, and whose new host is lost before that is known, is where it was: suspended as of then.
+test_a_job_taken_back_that_is_lost_at_once() {
+	local suspended
+	stop_daemon
+	start_daemon lost=5s,fault=resume.settle:host
+	submit_counter
+	checkpoint 1
+	grows_by 10
+	expect_log 'did not answer|cannot be detached'
+	echo suspend >"$dir/ctl"
+	wait_status Suspended
+	suspended=$(lines)
+	echo "resume 1" >"$dir/ctl"
+	wait_event 'Resume on instance type c5.large failed' 60
+	wait_status Suspended 60
+	echo resume >"$dir/ctl"
+	wait_status Executing 60
+	grows_by 20
+	output_is_whole
+	((suspended > 15)) && ! grep -q 'cut back to byte' "$dir/job.events" || fail "it was taken back all the same"
 	ends_without_a_hole
 	stop_daemon
 	start_daemon lost=5s

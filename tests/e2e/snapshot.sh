@@ -19,7 +19,9 @@ submit_counter() {
 			((n += 1))
 			echo "$n" >/data/n
 			echo "$n" >/root-n
-			echo "$n $(</data/n) $(</root-n)"
+			read -r data </data/n
+			read -r root </root-n
+			echo "$n $data $root"
 			sleep 0.01
 		done
 	END
