@@ -290,7 +290,8 @@ test_a_job_taken_back_that_is_lost_at_once() {
 	wait_status Executing 60
 	grows_by 20
 	output_is_whole
-	((suspended > 15)) && ! grep -q 'cut back to byte' "$dir/job.events" || fail "it was taken back all the same"
+	((suspended > 15)) || fail "it was suspended at line $suspended"
+	! grep -q 'cut back to byte' "$dir/job.events" || fail "it was taken back all the same"
 	ends_without_a_hole
 	stop_daemon
 	start_daemon lost=5s
