@@ -49,11 +49,10 @@ $(B)/float-job-init: agent/init/init.c agent/init/init.h
 	$(CC) -I. -D_GNU_SOURCE -std=gnu11 -Wall -Wextra -Werror -Os -static -s -o $@ $<
 
 # Never with sanitizers: criu has none.
-$(B)/float-criu.so: $(wildcard agent/preload/*.[ch]) agent/preload_both/fault.c agent/again.c agent/calls.c agent/again.h agent/calls.h agent/dump_shared.h
-	@mkdir -p $(@D)
-	$(CC) -I. -D_GNU_SOURCE -std=gnu11 -Wall -Wextra -Werror $(CFLAGS) -fPIC -shared -s -o $@ $(filter %.c,$^)
-
-$(B)/float-criu-restore.so: agent/preload_restore/spent.c agent/preload_both/fault.c agent/spent.h lib/error.h
+PRELOAD_BOTH := $(wildcard agent/preload_both/*.c)
+$(B)/float-criu.so: $(wildcard agent/preload/*.[ch]) $(PRELOAD_BOTH) agent/again.c agent/calls.c agent/again.h agent/calls.h agent/dump_shared.h
+$(B)/float-criu-restore.so: $(wildcard agent/preload_restore/*.c) $(PRELOAD_BOTH) agent/spent.h lib/error.h
+$(B)/float-criu.so $(B)/float-criu-restore.so:
 	@mkdir -p $(@D)
 	$(CC) -I. -D_GNU_SOURCE -std=gnu11 -Wall -Wextra -Werror $(CFLAGS) -fPIC -shared -s -o $@ $(filter %.c,$^)
 

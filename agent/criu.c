@@ -408,7 +408,7 @@ int criu_restore(const struct layout *layout, struct network *network, json_obje
 		.setup = enter,
 		.setup_context = &entrance,
 		.environment =
-		    (const char *const[]){ "LD_PRELOAD=" PRELOADED_RESTORE, once ? note : NULL, last, NULL },
+		    (const char *const[]){ "LD_PRELOAD=" PRELOADED_RESTORE, last, once ? note : NULL, NULL },
 	};
 	int64_t begun = clock_now_ns();
 	status = proc_run((const char *const *)words.word, &options, err);

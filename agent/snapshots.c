@@ -250,7 +250,9 @@ int snapshots_forget_before(struct layout *layout, struct error *err)
 int snapshots_tidy(struct layout *layout, json_object *keep, struct error *err)
 {
 	int status = 0;
-	for (size_t i = 0; keep && status == 0 && i < layout->spec->data_count; i++)
+	if (!keep)
+		return 0;
+	for (size_t i = 0; status == 0 && i < layout->spec->data_count; i++)
 		status = tidy_volume(layout->spec->data[i].volume, keep, err);
-	return status < 0 || !keep ? status : tidy_volume(layout->spec->work, keep, err);
+	return status < 0 ? status : tidy_volume(layout->spec->work, keep, err);
 }

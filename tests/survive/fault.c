@@ -1,14 +1,9 @@
 /* Faults: threads that take SIGSEGV and SIGSYS all the time, as garbage collectors and sandboxes do: each once, with its facts. */
-#include <linux/audit.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 #include <pthread.h>
-#include <stddef.h>
-#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <ucontext.h>
 
-#include "tests/survive/survive.h"
+#include "tests/survive/seccomp.h"
 
 /* Linux's asm-generic/siginfo.h, beside which libc's cannot be. */
 #ifndef SYS_SECCOMP
@@ -61,15 +56,8 @@ static void *write_always(void *argument)
 
 static void *trap_always(void *argument)
 {
-	struct sock_filter filter[] = {
-		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, TRAPPED, 0, 1),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_TRAP),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-	};
-	struct sock_fprog program = { .len = sizeof(filter) / sizeof(filter[0]), .filter = filter };
 	check(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
-	check(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0);
+	seccomp_answer(TRAPPED, SECCOMP_RET_TRAP);
 	while (!leave) {
 		calls++;
 		check(syscall(TRAPPED) == TRAPPED_RESULT && traps == calls);
