@@ -186,10 +186,9 @@ static char *options_path(struct keeper *keeper)
 }
 
 /* There is a file only where there are some: writing it durably takes its time. */
-static int save_options(struct keeper *keeper, struct error *err)
+static int save_options(struct keeper *keeper, json_object *options, struct error *err)
 {
 	autofree char *path = options_path(keeper);
-	autojson json_object *options = sockopts_read();
 	int status = 0;
 	if (json_object_object_length(options) > 0)
 		status = json_write_file(path, options, 0600);
@@ -253,17 +252,13 @@ static void give_up(const struct error *err)
 	raise(SIGKILL);
 }
 
-static int do_dump(struct keeper *keeper, json_object *request, json_object *reply, struct error *err)
+static int dump(struct keeper *keeper, json_object *request, json_object *reply, json_object *options,
+		struct error *err)
 {
 	int64_t freeze_ns = 0;
 	int closed = 0;
 	struct container_end end;
-	int status = need_running(keeper, err);
-	/* Before anything of the job's is touched: for what passes by itself the dump is asked for again and again. */
-	if (status == 0)
-		status = uncarried_look(keeper->spec, err);
-	if (status == 0)
-		status = save_options(keeper, err);
+	int status = save_options(keeper, options, err);
 	if (status < 0)
 		return status;
 	/* criu compares the sizes of what the job has open: its own /float must show the same on both hosts.
@@ -301,6 +296,22 @@ static int do_dump(struct keeper *keeper, json_object *request, json_object *rep
 	struct error more = { 0 };
 	if (do_restore(keeper, request, reply, &more) < 0)
 		log_error("the job cannot be taken up again at once: %s", more.text);
+	return status;
+}
+
+static int do_dump(struct keeper *keeper, json_object *request, json_object *reply, struct error *err)
+{
+	int status = need_running(keeper, err);
+	/* Before anything of the job's is touched: for what passes by itself the dump is asked for again and again. */
+	if (status == 0)
+		status = uncarried_look(keeper->spec, err);
+	if (status < 0)
+		return status;
+	struct sockopts *sockopts = sockopts_read();
+	status = dump(keeper, request, reply, sockopts_json(sockopts), err);
+	if (status < 0)
+		sockopts_put_back(sockopts);
+	sockopts_free(sockopts);
 	return status;
 }
 

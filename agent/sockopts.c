@@ -16,51 +16,64 @@
 #include "lib/file.h"
 #include "lib/log.h"
 
-enum { VALUE_MAX = 16, NAME_SIZE = 32 };
+enum { VALUE_MAX = 16, NAME_SIZE = 32, LINK_SIZE = 64 };
 
 /* 0: of any. IPv4's are IPv6 sockets' as well. */
 static const struct option {
 	int family, protocol, level, name;
+	bool gives_up; /* a connection in which nothing comes back for a while */
 } table[] = {
-	{ 0, 0, SOL_SOCKET, SO_TIMESTAMP },
-	{ 0, 0, SOL_SOCKET, SO_TIMESTAMPNS },
-	{ 0, 0, SOL_SOCKET, SO_TIMESTAMPING },
-	{ 0, 0, SOL_SOCKET, SO_RXQ_OVFL },
-	{ 0, 0, SOL_SOCKET, SO_PEEK_OFF },
-	{ 0, 0, SOL_SOCKET, SO_ZEROCOPY },
-	{ 0, 0, SOL_SOCKET, SO_BUSY_POLL },
+	/* criu carries this one, but would carry what it was set to for the freeze. */
+	{ 0, IPPROTO_TCP, SOL_SOCKET, SO_KEEPALIVE, true },
+	{ 0, 0, SOL_SOCKET, SO_TIMESTAMP, false },
+	{ 0, 0, SOL_SOCKET, SO_TIMESTAMPNS, false },
+	{ 0, 0, SOL_SOCKET, SO_TIMESTAMPING, false },
+	{ 0, 0, SOL_SOCKET, SO_RXQ_OVFL, false },
+	{ 0, 0, SOL_SOCKET, SO_PEEK_OFF, false },
+	{ 0, 0, SOL_SOCKET, SO_ZEROCOPY, false },
+	{ 0, 0, SOL_SOCKET, SO_BUSY_POLL, false },
 	/* Of IPv4 sockets these two are carried. */
-	{ AF_INET, 0, IPPROTO_IP, IP_TTL },
-	{ AF_INET, 0, IPPROTO_IP, IP_TOS },
-	{ AF_INET, 0, IPPROTO_IP, IP_RECVERR },
-	{ AF_INET, 0, IPPROTO_IP, IP_RECVTTL },
-	{ AF_INET, 0, IPPROTO_IP, IP_RECVTOS },
-	{ AF_INET, 0, IPPROTO_IP, IP_RECVORIGDSTADDR },
-	{ AF_INET, 0, IPPROTO_IP, IP_MTU_DISCOVER },
-	{ AF_INET, IPPROTO_UDP, IPPROTO_IP, IP_MULTICAST_TTL },
-	{ AF_INET, 0, IPPROTO_IP, IP_MULTICAST_LOOP },
-	{ AF_INET6, 0, IPPROTO_IPV6, IPV6_RECVERR },
-	{ AF_INET6, 0, IPPROTO_IPV6, IPV6_RECVHOPLIMIT },
-	{ AF_INET6, 0, IPPROTO_IPV6, IPV6_RECVTCLASS },
-	{ AF_INET6, 0, IPPROTO_IPV6, IPV6_TCLASS },
-	{ AF_INET6, 0, IPPROTO_IPV6, IPV6_UNICAST_HOPS },
-	{ AF_INET6, 0, IPPROTO_IPV6, IPV6_MTU_DISCOVER },
-	{ AF_INET6, IPPROTO_UDP, IPPROTO_IPV6, IPV6_MULTICAST_HOPS },
-	{ AF_INET6, 0, IPPROTO_IPV6, IPV6_MULTICAST_LOOP },
-	{ 0, IPPROTO_TCP, IPPROTO_TCP, TCP_CONGESTION },
-	{ 0, IPPROTO_TCP, IPPROTO_TCP, TCP_USER_TIMEOUT },
-	{ 0, IPPROTO_TCP, IPPROTO_TCP, TCP_DEFER_ACCEPT },
-	{ 0, IPPROTO_TCP, IPPROTO_TCP, TCP_SYNCNT },
-	{ 0, IPPROTO_TCP, IPPROTO_TCP, TCP_LINGER2 },
-	{ 0, IPPROTO_TCP, IPPROTO_TCP, TCP_NOTSENT_LOWAT },
-	{ 0, IPPROTO_TCP, IPPROTO_TCP, TCP_FASTOPEN },
+	{ AF_INET, 0, IPPROTO_IP, IP_TTL, false },
+	{ AF_INET, 0, IPPROTO_IP, IP_TOS, false },
+	{ AF_INET, 0, IPPROTO_IP, IP_RECVERR, false },
+	{ AF_INET, 0, IPPROTO_IP, IP_RECVTTL, false },
+	{ AF_INET, 0, IPPROTO_IP, IP_RECVTOS, false },
+	{ AF_INET, 0, IPPROTO_IP, IP_RECVORIGDSTADDR, false },
+	{ AF_INET, 0, IPPROTO_IP, IP_MTU_DISCOVER, false },
+	{ AF_INET, IPPROTO_UDP, IPPROTO_IP, IP_MULTICAST_TTL, false },
+	{ AF_INET, 0, IPPROTO_IP, IP_MULTICAST_LOOP, false },
+	{ AF_INET6, 0, IPPROTO_IPV6, IPV6_RECVERR, false },
+	{ AF_INET6, 0, IPPROTO_IPV6, IPV6_RECVHOPLIMIT, false },
+	{ AF_INET6, 0, IPPROTO_IPV6, IPV6_RECVTCLASS, false },
+	{ AF_INET6, 0, IPPROTO_IPV6, IPV6_TCLASS, false },
+	{ AF_INET6, 0, IPPROTO_IPV6, IPV6_UNICAST_HOPS, false },
+	{ AF_INET6, 0, IPPROTO_IPV6, IPV6_MTU_DISCOVER, false },
+	{ AF_INET6, IPPROTO_UDP, IPPROTO_IPV6, IPV6_MULTICAST_HOPS, false },
+	{ AF_INET6, 0, IPPROTO_IPV6, IPV6_MULTICAST_LOOP, false },
+	{ 0, IPPROTO_TCP, IPPROTO_TCP, TCP_CONGESTION, false },
+	{ 0, IPPROTO_TCP, IPPROTO_TCP, TCP_USER_TIMEOUT, true },
+	{ 0, IPPROTO_TCP, IPPROTO_TCP, TCP_DEFER_ACCEPT, false },
+	{ 0, IPPROTO_TCP, IPPROTO_TCP, TCP_SYNCNT, false },
+	{ 0, IPPROTO_TCP, IPPROTO_TCP, TCP_LINGER2, false },
+	{ 0, IPPROTO_TCP, IPPROTO_TCP, TCP_NOTSENT_LOWAT, false },
+	{ 0, IPPROTO_TCP, IPPROTO_TCP, TCP_FASTOPEN, false },
 };
 
 /* ---- before the freeze ---- */
 
-struct reading {
+/* One that was changed, and how it was. */
+struct stilled {
+	struct stilled *following;
+	pid_t pid;
+	int fd;
+	char link[LINK_SIZE];
+	int level, name, value;
+};
+
+struct sockopts {
 	json_object *found;
 	json_object *seen; /* sockets by their link: several descriptors may be one */
+	struct stilled *stilled;
 };
 
 static int get_int(int fd, int name)
@@ -77,8 +90,25 @@ static bool is_about(const struct option *option, int family, int protocol)
 	return right && (option->protocol == 0 || option->protocol == protocol);
 }
 
+static void still(struct sockopts *sockopts, const struct held *held, int fd, const struct option *option,
+		  const void *value, const void *usual)
+{
+	struct stilled *stilled = calloc(1, sizeof(*stilled));
+	if (!stilled)
+		abort();
+	*stilled =
+	    (struct stilled){ sockopts->stilled, held->pid, held->fd, "", option->level, option->name, 0 };
+	snprintf(stilled->link, sizeof(stilled->link), "%s", held->link);
+	memcpy(&stilled->value, value, sizeof(stilled->value));
+	sockopts->stilled = stilled;
+	if (setsockopt(fd, option->level, option->name, usual, sizeof(stilled->value)) < 0)
+		log_warning("option %d:%d of a socket of the job: %s", option->level, option->name,
+			    strerror(errno));
+}
+
 /* An array of what differs from the new socket, or NULL. */
-static json_object *read_options(int fd, int fresh, int family, int protocol)
+static json_object *read_options(struct sockopts *sockopts, const struct held *held, int fd, int fresh,
+				 int family, int protocol)
 {
 	json_object *list = NULL;
 	for (size_t i = 0; i < array_length(table); i++) {
@@ -98,47 +128,92 @@ static json_object *read_options(int fd, int fresh, int family, int protocol)
 		json_object_array_add(entry, json_object_new_string(hex));
 		list = list ? list : json_object_new_array();
 		json_object_array_add(list, entry);
+		if (table[i].gives_up)
+			still(sockopts, held, fd, &table[i], value, usual);
 	}
 	return list;
 }
 
-static void note_options(struct reading *reading, const struct held *held, json_object *list)
+static void note_options(struct sockopts *sockopts, const struct held *held, json_object *list)
 {
 	char pid[NAME_SIZE], fd[NAME_SIZE];
 	json_object *process;
 	snprintf(pid, sizeof(pid), "%d", (int)held_own_pid(held->pid));
 	snprintf(fd, sizeof(fd), "%d", held->fd);
-	if (!json_object_object_get_ex(reading->found, pid, &process)) {
+	if (!json_object_object_get_ex(sockopts->found, pid, &process)) {
 		process = json_object_new_object();
-		json_object_object_add(reading->found, pid, process);
+		json_object_object_add(sockopts->found, pid, process);
 	}
 	json_object_object_add(process, fd, list);
 }
 
 static void read_socket(const struct held *held, void *context)
 {
-	struct reading *reading = context;
+	struct sockopts *sockopts = context;
 	if (strncmp(held->link, "socket:[", strlen("socket:[")) != 0 ||
-	    json_object_object_get_ex(reading->seen, held->link, NULL))
+	    json_object_object_get_ex(sockopts->seen, held->link, NULL))
 		return;
-	json_object_object_add(reading->seen, held->link, NULL);
+	json_object_object_add(sockopts->seen, held->link, NULL);
 	autoclose int fd = held_take(held->pid, held->fd);
 	int family = fd < 0 ? -1 : get_int(fd, SO_DOMAIN);
 	if (family != AF_INET && family != AF_INET6 && family != AF_UNIX)
 		return;
 	int type = get_int(fd, SO_TYPE), protocol = get_int(fd, SO_PROTOCOL);
 	autoclose int fresh = socket(family, type | SOCK_CLOEXEC, protocol);
-	json_object *list = fresh < 0 ? NULL : read_options(fd, fresh, family, protocol);
+	json_object *list = fresh < 0 ? NULL : read_options(sockopts, held, fd, fresh, family, protocol);
 	if (list)
-		note_options(reading, held, list);
+		note_options(sockopts, held, list);
 }
 
-json_object *sockopts_read(void)
+struct sockopts *sockopts_read(void)
 {
-	struct reading reading = { json_object_new_object(), json_object_new_object() };
-	held_each_of_job(read_socket, &reading);
-	json_object_put(reading.seen);
-	return reading.found;
+	struct sockopts *sockopts = calloc(1, sizeof(*sockopts));
+	if (!sockopts)
+		abort();
+	sockopts->found = json_object_new_object();
+	sockopts->seen = json_object_new_object();
+	held_each_of_job(read_socket, sockopts);
+	return sockopts;
+}
+
+json_object *sockopts_json(struct sockopts *sockopts)
+{
+	return sockopts->found;
+}
+
+void sockopts_free(struct sockopts *sockopts)
+{
+	if (!sockopts)
+		return;
+	for (struct stilled *at = sockopts->stilled, *following; at; at = following) {
+		following = at->following;
+		free(at);
+	}
+	json_object_put(sockopts->found);
+	json_object_put(sockopts->seen);
+	free(sockopts);
+}
+
+/* ---- after a dump that failed ---- */
+
+/* Under that number there may be another one by now. */
+static bool is_still(const struct stilled *stilled)
+{
+	char path[64], link[LINK_SIZE + 1];
+	snprintf(path, sizeof(path), "/proc/%d/fd/%d", (int)stilled->pid, stilled->fd);
+	ssize_t length = readlink(path, link, sizeof(link) - 1);
+	link[length > 0 ? length : 0] = '\0';
+	return !strcmp(link, stilled->link);
+}
+
+void sockopts_put_back(struct sockopts *sockopts)
+{
+	for (const struct stilled *at = sockopts->stilled; at; at = at->following) {
+		autoclose int fd = is_still(at) ? held_take(at->pid, at->fd) : -1;
+		if (fd >= 0 && setsockopt(fd, at->level, at->name, &at->value, sizeof(at->value)) < 0)
+			log_warning("option %d:%d of a socket of the job is not as it was: %s", at->level,
+				    at->name, strerror(errno));
+	}
 }
 
 /* ---- before the thaw ---- */

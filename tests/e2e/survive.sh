@@ -14,7 +14,7 @@ declare -A groups=(
 	[time]="itimer alarm shots posix_timer timerfd clocks signal_pending signal_handler"
 	[waiting]="interrupted sleeps polls waits waits_sysv"
 	[unix]="unix_stream unix_dgram unix_listen unix_backlog unix_names passed_fd"
-	[network]="tcp tcp_stream tcp_listen tcp_half tcp_backlog udp sockopts"
+	[network]="tcp tcp_stream tcp_listen tcp_half tcp_backlog keepalive udp sockopts"
 	[refusal]="sleeps polls waits waits_sysv refused"
 	[tree]="float_files float_reads float_events float_wait"
 )
@@ -109,6 +109,18 @@ test_unix() {
 
 test_network() {
 	survive network
+}
+
+# Longer than a connection's ends are silent without giving it up.
+test_frozen_for_long() {
+	local owner=65534
+	stop_daemon
+	start_daemon fault=migrate.dump:criustop+migrate.restore:criustop
+	moves_well 1 keepalive tcp tcp_stream || fail "not all survive"
+	(($(info freeze_us) > 10000000)) || fail "it stood for $(info freeze_us) us only"
+	forget_jobs
+	stop_daemon
+	start_daemon
 }
 
 test_tree() {
