@@ -20,6 +20,7 @@ enum {
 	RESTORE_TIMEOUT_MS = 60000,
 	DEVICE_WAIT_MS = 20000,
 	RELEASE_MIN_MS = 2000,
+	RELEASE_MAX_MS = 10000, /* who holds a volume for longer does not let it go: the job goes on here */
 	/*
 	 * A dump refused for what passes by itself is tried again, after pauses that double. What counts is the time that
 	 * the job had for it, within reason: on a busy host the tries themselves take seconds.
@@ -226,8 +227,8 @@ static int close_logs(struct frozen *frozen, struct error *err)
 static int release(struct frozen *frozen, struct error *err)
 {
 	int left = left_ms(frozen);
-	int status =
-	    layout_release_volumes(frozen->layout, left < RELEASE_MIN_MS ? RELEASE_MIN_MS : left, err);
+	int patience = left < RELEASE_MIN_MS ? RELEASE_MIN_MS : left > RELEASE_MAX_MS ? RELEASE_MAX_MS : left;
+	int status = layout_release_volumes(frozen->layout, patience, err);
 	if (status < 0)
 		return status;
 	frozen->released_ns = clock_now_ns();

@@ -65,3 +65,35 @@ test_restore_fails() {
 test_release_fails() {
 	step_fails release 'fail\|fault\|error'
 }
+
+# Somebody on the host, who is no part of the job, has a file of it open.
+hold_a_volume() {
+	local init root
+	init=$(init_of "$(host)")
+	root=$(awk '$3 == "btrfs" { print $2; exit }' "/proc/$init/mounts")
+	nsenter -t "$init" -m -p sh -c "cd '$root' && exec sleep 1000" &
+	holder=$!
+	wait_for 10 holds || fail "nobody holds $root"
+}
+
+holds() {
+	[[ $(readlink "/proc/$(pgrep -P "$holder")/exe") == */sleep ]]
+}
+
+test_a_volume_in_use() {
+	local from holder
+	start_daemon
+	submit_counter
+	from=$(host)
+	hold_a_volume
+	echo c5.2xlarge >"$dir/migrate"
+	wait_for 60 is_settled "$from" || fail "it is $(<"$dir/status") with hosts $(ls "$MOUNT/hosts"), not on $from alone"
+	wait_event 'Migration to instance type .* failed: cannot unmount .*: it is in use by .*sleep.*; the job goes on'
+	goes_on
+	kill -KILL "$(pgrep -P "$holder")"
+	wait "$holder" || true
+	migrate c5.2xlarge
+	goes_on
+	forget_jobs
+	stop_daemon
+}
