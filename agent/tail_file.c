@@ -145,7 +145,8 @@ int tail_look_at(struct tail *tail, struct tail_file *file, int root, struct fra
 	if (!whole)
 		return told;
 	file->mtime_ns = mtime_ns;
-	file->unsettled = clock_now_ns() - mtime_ns < UNSETTLED_NS;
+	int64_t age = clock_now_ns() - mtime_ns; /* negative where a program or the clock was set so */
+	file->unsettled = age >= 0 && age < UNSETTLED_NS;
 	file->behind = file->suspect || file->told.checked >= 0;
 	if (file->behind && !told && is_due_for_check(tail, file, mtime_ns))
 		return check(tail, file, fd, mtime_ns, frame);

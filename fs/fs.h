@@ -57,7 +57,7 @@ struct job {
 	char error[512]; /* the sentence behind the last refusal */
 	uint64_t changes[CHANGE_KINDS];
 	int references;
-	int64_t period_tried_ns;     /* period.h's own: when a snapshot was begun by the clock */
+	int64_t period_tried_ns;     /* when period.c began a snapshot, clock_monotonic_ns; 0: never */
 	bool operating;              /* an operation's thread is at work on it */
 	bool forgotten;              /* rmdir took it out of the table */
 	size_t hosted;               /* its place in fs->hosted, from 1; 0: it has no host */

@@ -494,8 +494,9 @@ int64_t job_host_cost(struct floatfs *fs, const char *type_name, const char *mar
 		return 0;
 	double hourly =
 	    !strcmp(market, cloud_market_name(CLOUD_SPOT)) ? type->price_spot : type->price_ondemand;
-	double hours = (double)(clock_now_ns() - since_ns) / 3.6e12;
-	return (int64_t)(hours * hourly * 1e6);
+	int64_t ns = clock_now_ns() - since_ns;
+	/* The clock may have been set back since. */
+	return ns > 0 ? (int64_t)((double)ns / 3.6e12 * hourly * 1e6) : 0;
 }
 
 int64_t job_cost_microusd(struct floatfs *fs, const struct record *record)

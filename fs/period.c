@@ -20,14 +20,13 @@ static struct job *nth_hosted(struct floatfs *fs, size_t n)
 	return job;
 }
 
-/* When it was what it could be made again last, or that was tried. */
-static int64_t last_ns(struct job *job, const struct record *record)
+/* Since it was what it can be made again. The clock may have been set back meanwhile: nobody knows then. */
+static bool is_due(struct job *job, const struct record *record, int64_t interval_ns)
 {
-	int64_t last = record->start_ns;
-	for (int64_t i = 0; i < record->snapshot_count; i++)
-		if (record->snapshots[i].taken_ns > last)
-			last = record->snapshots[i].taken_ns;
-	return job->period_tried_ns > last ? job->period_tried_ns : last;
+	int64_t count = record->snapshot_count;
+	int64_t age = clock_now_ns() - (count ? record->snapshots[count - 1].taken_ns : record->start_ns);
+	bool tried = job->period_tried_ns && clock_monotonic_ns() - job->period_tried_ns < interval_ns;
+	return !tried && (age < 0 || age >= interval_ns);
 }
 
 static void take_if_due(struct job *job)
@@ -35,13 +34,12 @@ static void take_if_due(struct job *job)
 	struct record record;
 	struct error err = { 0 };
 	struct policy policy;
-	int64_t now = clock_now_ns();
 	job_snapshot(job, &record);
 	if (strcmp(record.status, "Executing") || record.op.name[0] ||
 	    submit_read_policy(job, &policy, &err) < 0 || policy.interval_s == 0 ||
-	    now - last_ns(job, &record) < policy.interval_s * 1000000000)
+	    !is_due(job, &record, policy.interval_s * 1000000000))
 		return;
-	job->period_tried_ns = now;
+	job->period_tried_ns = clock_monotonic_ns();
 	int status = controls_checkpoint(job, &(struct caller){ 0 }, "", &err);
 	if (status < 0 && status != -EBUSY)
 		log_warning("job %s: no snapshot is taken: %s", record.id, err.text);

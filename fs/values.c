@@ -197,7 +197,8 @@ json_object *values_describe_job(struct job *job)
 	add_time(info, "endTime", record.end_ns);
 	int64_t until = record.end_ns ? record.end_ns : clock_now_ns();
 	if (record.start_ns)
-		json_set_int(info, "durationSeconds", (until - record.start_ns) / 1000000000);
+		json_set_int(info, "durationSeconds",
+			     until > record.start_ns ? (until - record.start_ns) / 1000000000 : 0);
 	char cost[32];
 	snprintf(cost, sizeof(cost), "%.4f", (double)job_cost_microusd(fs, &record) / 1e6);
 	json_set_string(info, "costUSD", cost);
