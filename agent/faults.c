@@ -129,3 +129,9 @@ int faults_strike(json_object *faults, const char *step, const char *directory, 
 	}
 	return 0;
 }
+
+const char *faults_of_answer(json_object *faults, const char *verb)
+{
+	autofree char *step = format_string("%s-answer", verb);
+	return find_fault(faults, step);
+}

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/faults.h"
 #include "agent/routes.h"
 #include "agent/tail.h"
 #include "lib/cleanup.h"
@@ -159,13 +160,50 @@ static int run_handler(struct call *call, char **text)
 	return routes_http_status(err.code);
 }
 
+/* For the fault switch. A connection that ends in the middle of an answer has no other way to come about. */
+static ssize_t read_half(void *context, uint64_t position, char *buffer, size_t size)
+{
+	const char *text = context;
+	size_t half = strlen(text) / 2;
+	if (position >= half)
+		return MHD_CONTENT_READER_END_WITH_ERROR;
+	size_t length = half - position < size ? half - position : size;
+	memcpy(buffer, text + position, length);
+	return (ssize_t)length;
+}
+
+static enum MHD_Result send_half(struct MHD_Connection *connection, int status, const char *text)
+{
+	char *copy = format_string("%s", text);
+	struct MHD_Response *response =
+	    MHD_create_response_from_callback(strlen(copy), 4096, read_half, copy, free);
+	if (!response) {
+		free(copy);
+		return MHD_NO;
+	}
+	enum MHD_Result result = MHD_queue_response(connection, (unsigned)status, response);
+	MHD_destroy_response(response);
+	return result;
+}
+
+static enum MHD_Result send_answer(struct MHD_Connection *connection, const struct call *call, int status,
+				   const char *text)
+{
+	const char *fault =
+	    faults_of_answer(json_get_array(call->body, "faults"), strrchr(call->route->path, '/') + 1);
+	if (!fault)
+		return send_text(connection, status, text);
+	return strcmp(fault, "half") ? send_text(connection, MHD_HTTP_OK, "<html>It works!</html>")
+				     : send_half(connection, status, text);
+}
+
 static enum MHD_Result answer_once(struct MHD_Connection *connection, struct call *call)
 {
 	autofree char *text = NULL;
 	const char *request_id = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "X-Float-Request");
 	if (!request_id) {
 		int status = run_handler(call, &text);
-		return send_text(connection, status, text);
+		return send_answer(connection, call, status, text);
 	}
 	autofree char *what = format_string("%s %s %s", call->route->method, call->route->path, call->id);
 	struct requests *requests = call->agent->requests;
@@ -178,7 +216,7 @@ static enum MHD_Result answer_once(struct MHD_Connection *connection, struct cal
 		status = run_handler(call, &text);
 		requests_end(requests, request_id, what, status, text);
 	}
-	return send_text(connection, status, text);
+	return send_answer(connection, call, status, text);
 }
 
 static enum MHD_Result answer_bytes(struct MHD_Connection *connection, struct call *call)

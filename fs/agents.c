@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "fs/authority.h"
+#include "fs/faults.h"
 #include "lib/cleanup.h"
 #include "lib/clock.h"
 #include "lib/file.h"
@@ -95,9 +96,9 @@ static int try_enrol(struct floatfs *fs, const char *host, const char *address, 
 }
 
 int agents_enrol(struct floatfs *fs, const char *host, const char *address, const char *secret,
-		 int timeout_ms, struct error *err)
+		 const struct agents_wait *wait, struct error *err)
 {
-	int64_t deadline = clock_monotonic_ms() + timeout_ms;
+	int64_t deadline = clock_monotonic_ms() + wait->timeout_ms;
 	for (;;) {
 		int status = try_enrol(fs, host, address, secret, err);
 		/* The agent takes its new certificate by opening its port anew. */
@@ -108,13 +109,33 @@ int agents_enrol(struct floatfs *fs, const char *host, const char *address, cons
 				break;
 		}
 		if (clock_monotonic_ms() > deadline) {
-			error_prefix(err, "host %s did not come up in %d s: ", host, timeout_ms / 1000);
+			error_prefix(err, "host %s did not come up in %d s: ", host, wait->timeout_ms / 1000);
 			err->code = ETIMEDOUT;
 			return -ETIMEDOUT;
+		}
+		struct error useless = { 0 };
+		if (wait->check(wait->context, &useless) < 0) {
+			*err = useless;
+			return -err->code;
 		}
 		if (!fs_wait(fs, ENROL_PAUSE_MS))
 			return error_set(err, ECANCELED, "floatfs is stopping");
 	}
+}
+
+bool agents_is_silence(int code)
+{
+	return code == ECONNREFUSED || code == ECONNRESET || code == EHOSTUNREACH || code == ETIMEDOUT ||
+	       code == EPROTO;
+}
+
+static void add_fault(json_object *body, const char *verb, const char *kind)
+{
+	autofree char *fault = format_string("%s" FAULTS_ANSWER ":%s", verb, kind);
+	json_object *faults = json_get_array(body, "faults");
+	if (!faults)
+		json_object_object_add(body, "faults", faults = json_object_new_array());
+	json_object_array_add(faults, json_object_new_string(fault));
 }
 
 int agents_call(struct floatfs *fs, const char *host, const char *address, const char *job, const char *verb,
@@ -123,6 +144,11 @@ int agents_call(struct floatfs *fs, const char *host, const char *address, const
 {
 	autofree char *path = format_string("/v1/jobs/%s%s%s", job, *verb ? "/" : "", verb);
 	autoclient struct http_client *client = agents_connect(fs, host, address);
+	const char *fault = body ? faults_take_answer(fs->faults, job) : NULL;
+	if (fault && !strcmp(fault, FAULTS_TWICE))
+		http_request(client, path, body, epoch, request_id, timeout_ms, NULL, &(struct error){ 0 });
+	else if (fault)
+		add_fault(body, verb, fault);
 	return http_request(client, path, body, epoch, request_id, timeout_ms, answer, err);
 }
 

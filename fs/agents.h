@@ -11,12 +11,22 @@ enum { AGENT_PORT = 7433 };
 /* What the cloud hands to a new host: API.md, Enrolment. Caller puts. */
 json_object *agents_enrolment(struct floatfs *fs, const char *secret);
 
+struct agents_wait {
+	int timeout_ms;
+	/* Called between the tries; what it returns but 0 ends them. */
+	int (*check)(void *context, struct error *err);
+	void *context;
+};
+
 /*
  * Wait until the agent of a new host answers, check its proof, give it its certificate, and see that it takes
- * it. Twice is success. -ETIMEDOUT after timeout_ms.
+ * it. Twice is success. -ETIMEDOUT after that time.
  */
 int agents_enrol(struct floatfs *fs, const char *host, const char *address, const char *secret,
-		 int timeout_ms, struct error *err);
+		 const struct agents_wait *wait, struct error *err);
+
+/* Of an error's code: it did not answer, or nothing that says anything. */
+bool agents_is_silence(int code);
 
 /* A connection of the caller's own; http_client_free. */
 struct http_client *agents_connect(struct floatfs *fs, const char *host, const char *address);

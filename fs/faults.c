@@ -22,44 +22,87 @@ enum fault_kind {
 	FAULT_STOP,
 	FAULT_HOST,
 	FAULT_TARGET,
+	FAULT_SILENT,
 	FAULT_KEEPER,
 	FAULT_CRIU_KILL,
-	FAULT_CRIU_STOP
+	FAULT_CRIU_STOP,
+	FAULT_HALF,
+	FAULT_GARBAGE,
+	FAULT_TWICE
 };
 
-/* On which side of the wire there is one. */
+/* Not a step: what the agent of the new host says of it to the old one's. */
+#define ADOPT_ANSWER "adopt" FAULTS_ANSWER
+
+static bool is_answer(const char *step)
+{
+	return !strcmp(step, ADOPT_ANSWER);
+}
+
+static bool is_step(const char *step)
+{
+	return !is_answer(step);
+}
+
+static bool brings_up(const char *step)
+{
+	return !strcmp(step, "up");
+}
+
+static bool runs_criu(const char *step)
+{
+	return !strcmp(step, "dump") || !strcmp(step, "restore");
+}
+
+static bool asks_agent(const char *step)
+{
+	static const char *const asking[] = { "prepare", "launch", "freeze",  "adopt",
+					      "drop",    "stop",   "release", "open" };
+	for (size_t i = 0; i < array_length(asking); i++)
+		if (!strcmp(step, asking[i]))
+			return true;
+	return false;
+}
+
+/* Where on each side of the wire there is one; NULL: nowhere. */
 static const struct {
 	const char *name;
-	bool floatfs, agent;
-	bool criu; /* only where there is one */
+	bool (*floatfs)(const char *step);
+	bool (*agent)(const char *step);
 } kinds[] = {
-	[FAULT_ERROR] = { "error", true, true, false },    /* the step fails */
-	[FAULT_KILL] = { "kill", true, true, false },      /* who takes the step is killed */
-	[FAULT_STOP] = { "stop", true, true, false },      /* or stands for a while */
-	[FAULT_HOST] = { "host", true, true, false },      /* the job's host is lost; the agent's own */
-	[FAULT_TARGET] = { "target", true, false, false }, /* the new host is lost */
-	[FAULT_KEEPER] = { "keeper", false, true, false }, /* what keeps the job on its host is killed */
+	[FAULT_ERROR] = { "error", is_step, is_step },  /* the step fails */
+	[FAULT_KILL] = { "kill", is_step, is_step },    /* who takes the step is killed */
+	[FAULT_STOP] = { "stop", is_step, is_step },    /* or stands for a while */
+	[FAULT_HOST] = { "host", is_step, is_step },    /* the job's host is lost; the agent's own */
+	[FAULT_TARGET] = { "target", is_step, NULL },   /* the new host is lost */
+	[FAULT_SILENT] = { "silent", brings_up, NULL }, /* the new host never comes up */
+	[FAULT_KEEPER] = { "keeper", NULL, is_step },   /* what keeps the job on its host is killed */
 	/* The criu of the step is killed some time after its start, or stands for a while. */
-	[FAULT_CRIU_KILL] = { "criukill", false, true, true },
-	[FAULT_CRIU_STOP] = { "criustop", false, true, true },
+	[FAULT_CRIU_KILL] = { "criukill", NULL, runs_criu },
+	[FAULT_CRIU_STOP] = { "criustop", NULL, runs_criu },
+	/* What the agent answers is cut off, or is something else; or it is asked twice. */
+	[FAULT_HALF] = { "half", asks_agent, is_answer },
+	[FAULT_GARBAGE] = { "garbage", asks_agent, is_answer },
+	[FAULT_TWICE] = { FAULTS_TWICE, asks_agent, NULL },
 };
 
 /* Rows of the agents' own tables of the frozen sections. */
 static const struct {
 	const char *operation, *step;
 } agent_steps[] = {
-	{ "migrate", "sync" },       { "migrate", "process" },   { "migrate", "warm" },
-	{ "migrate", "dump" },       { "migrate", "logs" },      { "migrate", "release" },
-	{ "migrate", "hand" },       { "migrate", "devices" },   { "migrate", "mount" },
-	{ "migrate", "restore" },    { "migrate", "settle" },    { "suspend", "sync" },
-	{ "suspend", "process" },    { "suspend", "dump" },      { "suspend", "logs" },
-	{ "suspend", "release" },    { "resume", "devices" },    { "resume", "back" },
-	{ "resume", "mount" },       { "resume", "restore" },    { "resume", "settle" },
-	{ "recover", "devices" },    { "recover", "back" },      { "recover", "mount" },
-	{ "recover", "restore" },    { "recover", "settle" },    { "checkpoint", "sync" },
-	{ "checkpoint", "process" }, { "checkpoint", "dump" },   { "checkpoint", "snapshot" },
-	{ "checkpoint", "restore" }, { "checkpoint", "settle" }, { "undo", "devices" },
-	{ "undo", "mount" },         { "undo", "restore" },      { "undo", "settle" },
+	{ "migrate", "sync" },        { "migrate", "process" },    { "migrate", "warm" },
+	{ "migrate", "dump" },        { "migrate", "logs" },       { "migrate", "release" },
+	{ "migrate", "hand" },        { "migrate", "devices" },    { "migrate", "mount" },
+	{ "migrate", "restore" },     { "migrate", "settle" },     { "migrate", ADOPT_ANSWER },
+	{ "suspend", "sync" },        { "suspend", "process" },    { "suspend", "dump" },
+	{ "suspend", "logs" },        { "suspend", "release" },    { "resume", "devices" },
+	{ "resume", "back" },         { "resume", "mount" },       { "resume", "restore" },
+	{ "resume", "settle" },       { "recover", "devices" },    { "recover", "back" },
+	{ "recover", "mount" },       { "recover", "restore" },    { "recover", "settle" },
+	{ "checkpoint", "sync" },     { "checkpoint", "process" }, { "checkpoint", "dump" },
+	{ "checkpoint", "snapshot" }, { "checkpoint", "restore" }, { "checkpoint", "settle" },
+	{ "undo", "devices" },        { "undo", "mount" },         { "undo", "restore" },
+	{ "undo", "settle" },
 };
 
 /* Each write of a record leaves another state to start from: with what it tells of not yet done, and with all of it done. */
@@ -70,6 +113,7 @@ static const char *const saves[] = { [FAULTS_BEFORE_SAVE] = "unsaved", [FAULTS_A
 struct fault {
 	char *step; /* OPERATION.STEP; NULL once it was taken */
 	enum fault_kind kind;
+	char job[JOB_ID_SIZE]; /* whose agent is to answer so; "" before the step, and when it did */
 	int64_t nth; /* of a save: so many more of them are let be, this one included; 0: it is none */
 };
 
@@ -85,29 +129,29 @@ static bool is_named(const char *name, const char *operation, const char *step)
 	return !strncmp(name, operation, length) && name[length] == '.' && !strcmp(name + length + 1, step);
 }
 
-static bool runs_criu(const char *step)
+typedef int fault_call(void *context, const char *step, enum fault_kind kind);
+
+static int call_one(fault_call *call, void *context, const char *operation, const char *name,
+		    enum fault_kind kind)
 {
-	return !strcmp(step, "dump") || !strcmp(step, "restore");
+	autofree char *step = format_string("%s.%s", operation, name);
+	return call(context, step, kind);
 }
 
 /* Calls it with each fault that there is; ends with its first answer that is not 0. */
-static int each_fault(int (*call)(void *context, const char *step, enum fault_kind kind), void *context)
+static int each_fault(fault_call *call, void *context)
 {
 	int status = 0;
 	for (size_t kind = 0; kind < array_length(kinds); kind++) {
-		for (size_t i = 0; i < array_length(agent_steps) && kinds[kind].agent && status == 0; i++) {
-			if (kinds[kind].criu && !runs_criu(agent_steps[i].step))
-				continue;
-			autofree char *step =
-			    format_string("%s.%s", agent_steps[i].operation, agent_steps[i].step);
-			status = call(context, step, (enum fault_kind)kind);
-		}
+		for (size_t i = 0; i < array_length(agent_steps) && kinds[kind].agent && status == 0; i++)
+			if (kinds[kind].agent(agent_steps[i].step))
+				status = call_one(call, context, agent_steps[i].operation,
+						  agent_steps[i].step, (enum fault_kind)kind);
 		for (size_t i = 0; op_tables[i] && kinds[kind].floatfs; i++)
-			for (size_t j = 0; j < op_tables[i]->count && status == 0; j++) {
-				autofree char *step =
-				    format_string("%s.%s", op_tables[i]->name, op_tables[i]->steps[j].name);
-				status = call(context, step, (enum fault_kind)kind);
-			}
+			for (size_t j = 0; j < op_tables[i]->count && status == 0; j++)
+				if (kinds[kind].floatfs(op_tables[i]->steps[j].name))
+					status = call_one(call, context, op_tables[i]->name,
+							  op_tables[i]->steps[j].name, (enum fault_kind)kind);
 	}
 	return status;
 }
@@ -184,7 +228,7 @@ static int add(struct faults *faults, char *text, struct error *err)
 	if (!larger)
 		abort();
 	faults->faults = larger;
-	faults->faults[faults->count++] = (struct fault){ strdup(text), wanted.found, nth };
+	faults->faults[faults->count++] = (struct fault){ strdup(text), wanted.found, "", nth };
 	return 0;
 }
 
@@ -244,6 +288,23 @@ static void lose_host(struct job *job, const char *host)
 		log_error("host %s cannot be destroyed: %s", host, err.text);
 }
 
+/* What it proves to be is not what is asked for. */
+static void forget_secret(struct job *job)
+{
+	job_lock(job);
+	record_set(job->record.op.secret, "none");
+	job_unlock(job);
+}
+
+static void await_answer(struct faults *faults, const char *job, enum fault_kind kind)
+{
+	pthread_mutex_lock(&faults->lock);
+	for (size_t i = 0; i < faults->count; i++)
+		if (!faults->faults[i].step && faults->faults[i].kind == kind)
+			record_set(faults->faults[i].job, job);
+	pthread_mutex_unlock(&faults->lock);
+}
+
 int faults_strike(struct job *job, const char *operation, const char *step, struct error *err)
 {
 	struct record record;
@@ -266,6 +327,14 @@ int faults_strike(struct job *job, const char *operation, const char *step, stru
 	case FAULT_TARGET:
 		lose_host(job, record.op.host);
 		break;
+	case FAULT_SILENT:
+		forget_secret(job);
+		break;
+	case FAULT_HALF:
+	case FAULT_GARBAGE:
+	case FAULT_TWICE:
+		await_answer(job->fs->faults, record.id, kind);
+		break;
 	case FAULT_KEEPER:
 	case FAULT_CRIU_KILL:
 	case FAULT_CRIU_STOP:
@@ -279,6 +348,21 @@ void faults_strike_save(struct faults *faults, const char *operation, enum fault
 	enum fault_kind kind;
 	if (take(faults, operation[0] ? operation : IDLE, saves[when], &kind))
 		raise(SIGKILL);
+}
+
+const char *faults_take_answer(struct faults *faults, const char *job)
+{
+	const char *name = NULL;
+	if (!faults)
+		return NULL;
+	pthread_mutex_lock(&faults->lock);
+	for (size_t i = 0; i < faults->count && !name; i++)
+		if (!strcmp(faults->faults[i].job, job)) {
+			faults->faults[i].job[0] = '\0';
+			name = kinds[faults->faults[i].kind].name;
+		}
+	pthread_mutex_unlock(&faults->lock);
+	return name;
 }
 
 json_object *faults_take_agents(struct faults *faults, const char *operation)

@@ -23,5 +23,13 @@ int faults_strike(struct job *job, const char *operation, const char *step, stru
 /* For who writes a job's record. operation: "" between them, when it is named idle. */
 enum faults_save { FAULTS_BEFORE_SAVE, FAULTS_AFTER_SAVE };
 void faults_strike_save(struct faults *faults, const char *operation, enum faults_save when);
+/*
+ * How the next answer of an agent to that job's operation goes wrong; NULL: it does not. FAULTS_TWICE: it is asked twice. All else
+ * goes with the request as VERB FAULTS_ANSWER:KIND.
+ */
+const char *faults_take_answer(struct faults *faults, const char *job);
+#define FAULTS_TWICE  "twice"
+#define FAULTS_ANSWER "-answer"
+
 /* Those due inside the operation's frozen section, as the agents take them (agent/API.md, `faults`); caller puts. */
 json_object *faults_take_agents(struct faults *faults, const char *operation);

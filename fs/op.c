@@ -1,18 +1,22 @@
 #include "fs/op.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "fs/agents.h"
 #include "fs/events.h"
 #include "fs/faults.h"
 #include "fs/files.h"
 #include "fs/follow.h"
+#include "fs/op_host.h"
 #include "fs/op_recover.h"
+#include "fs/submit.h"
 #include "lib/cleanup.h"
 #include "lib/clock.h"
 #include "lib/log.h"
 
-enum { RETRY_FIRST_MS = 200, RETRY_LAST_MS = 10000 };
+enum { RETRY_FIRST_MS = 200, RETRY_LAST_MS = 10000, PAUSE_FIRST_MS = 500, PAUSE_STEP_MS = 500 };
 
 const struct op_table *const op_tables[] = { &op_start, &op_migrate,    &op_suspend, &op_resume, &op_recover,
 					     &op_rerun, &op_checkpoint, &op_cancel,  &op_end,    &op_files,
@@ -24,6 +28,30 @@ static const struct op_table *find_table(const char *name)
 		if (!strcmp(op_tables[i]->name, name))
 			return op_tables[i];
 	return NULL;
+}
+
+static const struct op_step *find_step(const struct op_table *table, const char *name)
+{
+	/* Records of version 1 have its place, in tables that had no step `up`. */
+	char *end;
+	size_t place = strtoul(name, &end, 10);
+	bool by_place = name[0] && !*end;
+	for (size_t i = 0; i < table->count; i++) {
+		const char *this = table->steps[i].name;
+		if (by_place ? strcmp(this, "up") && !place-- : !strcmp(this, name))
+			return &table->steps[i];
+	}
+	return NULL;
+}
+
+void op_pause(struct job *job, int64_t failures)
+{
+	int64_t until = clock_monotonic_ms() + (failures ? PAUSE_FIRST_MS << failures : 0);
+	job_lock(job);
+	while (!job->record.cancel && clock_monotonic_ms() < until)
+		if (!fs_wait_locked(job->fs, PAUSE_STEP_MS))
+			break;
+	job_unlock(job);
 }
 
 bool op_save(struct job *job)
@@ -39,10 +67,10 @@ bool op_save(struct job *job)
 }
 
 /* Note where the operation is, durably: a step must never run unrecorded. */
-static bool record_position(struct job *job, size_t step, bool undoing)
+static bool record_position(struct job *job, const struct op_step *step, bool undoing)
 {
 	job_lock(job);
-	job->record.op.step = (int64_t)step;
+	record_set(job->record.op.step, step->name);
 	job->record.op.undoing = undoing;
 	job_unlock(job);
 	return op_save(job);
@@ -56,11 +84,12 @@ static bool is_stopping(struct job *job)
 	return stopping;
 }
 
-/* Does somebody want that this step is not taken? */
-static int check_wanted(struct job *job, const struct op_table *table, const struct op_step *step,
-			struct error *err)
+/* Does somebody want that its step is not taken? */
+int op_check_wanted(struct job *job, struct error *err)
 {
 	job_lock(job);
+	const struct op_table *table = find_table(job->record.op.name);
+	const struct op_step *step = find_step(table, job->record.op.step);
 	bool cancelled = table->cancellable && job->record.cancel && !step->final;
 	bool aborted = table->abortable && job->record.op.abort && !step->final;
 	job_unlock(job);
@@ -70,7 +99,12 @@ static int check_wanted(struct job *job, const struct op_table *table, const str
 /* It stands in `error` too, unless it is what was asked for. */
 static void note_reason(struct job *job, const struct error *err)
 {
+	struct record record;
+	job_snapshot(job, &record);
+	const char *host = record.op.host;
+	bool lost = host[0] && (agents_is_silence(err->code) || !op_host_exists(job->fs, host));
 	job_lock(job);
+	job->record.op.host_lost = lost;
 	record_set(job->record.op.reason, err->text);
 	if (err->code != ECANCELED)
 		record_set(job->error, err->text);
@@ -83,7 +117,7 @@ static int take_step(struct job *job, const struct op_table *table, const struct
 {
 	if (begun && step->frozen)
 		return step->run(job, err);
-	int status = check_wanted(job, table, step, err);
+	int status = op_check_wanted(job, err);
 	if (status < 0)
 		return status;
 	status = faults_strike(job, table->name, step->name, err);
@@ -109,10 +143,11 @@ static int take_final_step(struct job *job, const struct op_table *table, const 
 static const char *undo_steps(struct job *job, const struct op_table *table, size_t from)
 {
 	for (size_t i = from + 1; i-- > 0;) {
-		if (!record_position(job, i, true))
+		const struct op_step *step = &table->steps[i];
+		if (!record_position(job, step, true))
 			return NULL;
-		if (table->steps[i].undo)
-			table->steps[i].undo(job);
+		if (step->undo)
+			step->undo(job);
 		if (is_stopping(job) && !table->aside)
 			return NULL;
 	}
@@ -125,7 +160,7 @@ static const char *run_steps(struct job *job, const struct op_table *table, size
 	struct error err = { 0 };
 	for (size_t i = first; i < table->count; i++) {
 		const struct op_step *step = &table->steps[i];
-		if (!record_position(job, i, false))
+		if (!record_position(job, step, false))
 			return NULL;
 		if (is_stopping(job))
 			return table->aside ? undo_steps(job, table, i) : NULL;
@@ -153,14 +188,12 @@ static void op_run(struct floatfs *fs, void *context)
 	job_snapshot(job, &record);
 	const struct op_table *table = find_table(record.op.name);
 	const char *status;
-	bool resumed = record.op.step >= 0;
-	size_t step = resumed ? (size_t)record.op.step : 0;
-	if (step >= table->count)
-		step = table->count - 1;
+	const struct op_step *begun = find_step(table, record.op.step);
+	size_t step = begun ? (size_t)(begun - table->steps) : 0;
 	if (record.op.undoing)
 		status = undo_steps(job, table, step);
 	else
-		status = run_steps(job, table, step, resumed);
+		status = run_steps(job, table, step, begun);
 
 	struct error err = { 0 };
 	if (status) {
@@ -189,7 +222,7 @@ int op_begin(struct job *job, const struct op_table *table, const struct record_
 	job->operating = true;
 	job->record.op = *op;
 	record_set(job->record.op.name, table->name);
-	job->record.op.step = -1;
+	job->record.op.step[0] = '\0';
 	job->record.op.began_ns = clock_now_ns();
 	if (status)
 		job_set_status_locked(job, status);
@@ -220,8 +253,7 @@ int op_abort(struct job *job, struct record *record, bool *frozen, struct error 
 	job_lock(job);
 	const struct record_op *op = &job->record.op;
 	const struct op_table *table = job->operating ? find_table(op->name) : NULL;
-	const struct op_step *step =
-	    table && op->step >= 0 && op->step < (int64_t)table->count ? &table->steps[op->step] : NULL;
+	const struct op_step *step = table ? find_step(table, op->step) : NULL;
 	bool possible = table && table->abortable && (op->undoing || !step || !step->final);
 	*frozen = step && step->frozen && !op->undoing;
 	if (possible)
@@ -256,7 +288,7 @@ void op_settle(struct job *job)
 	bool nothing = job->operating || job->forgotten || job->fs->stopping || job_is_draft(&record) ||
 		       (ended && !record.op.name[0] && !files_wanted_locked(job));
 	const struct op_table *table = find_table(record.op.name);
-	bool resume = !nothing && table;
+	bool resume = !nothing && table && (!record.op.step[0] || find_step(table, record.op.step));
 	if (resume) {
 		if (table->aside)
 			job->record.op.undoing = 1;
@@ -279,8 +311,8 @@ void op_settle(struct job *job)
 			job_put(job);
 		}
 	} else if (record.op.name[0]) {
-		status = error_set(&err, EBADMSG, "its record names an operation %s that there is not",
-				   record.op.name);
+		status = error_set(&err, EBADMSG, "its record names a step %s.%s that there is not",
+				   record.op.name, record.op.step);
 	} else if (ended) {
 		status = op_files_begin(job, &err);
 		if (status < 0 && status != -EBUSY)
@@ -289,6 +321,8 @@ void op_settle(struct job *job)
 		status = op_recover_begin(job, &err);
 	} else if (record.exit_known || record.lost) {
 		status = op_begin(job, &op_end, &(struct record_op){ 0 }, ending_status(&record), &err);
+	} else if (!record.start_ns) {
+		status = submit_again(job, &err); /* which a cancel undoes */
 	} else if (record.cancel) {
 		status = op_begin(job, &op_cancel, &(struct record_op){ 0 }, "Cancelling", &err);
 	}

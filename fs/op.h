@@ -86,3 +86,7 @@ void op_settle(struct job *job);
 
 /* For steps: write the record, however long the disk takes. false when the daemon is stopping. */
 bool op_save(struct job *job);
+/* The same: longer each time that it failed before; a cancel ends it. */
+void op_pause(struct job *job, int64_t failures);
+/* For steps that wait: -ECANCELED when a cancel or an abort came in that undoes the operation. */
+int op_check_wanted(struct job *job, struct error *err);

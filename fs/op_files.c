@@ -6,6 +6,7 @@
 #include "fs/events.h"
 #include "fs/files.h"
 #include "fs/op_host.h"
+#include "fs/op_spec.h"
 #include "fs/submit.h"
 #include "lib/cleanup.h"
 #include "lib/json.h"
@@ -31,13 +32,18 @@ static int new_host(struct job *job, struct error *err)
 	return note_failure(job, op_host_create(job, err));
 }
 
+static int await_host(struct job *job, struct error *err)
+{
+	return note_failure(job, op_host_await(job, err));
+}
+
 /* Of the image nothing is needed: it may have been removed. */
 static int open_volumes(struct job *job, struct error *err)
 {
 	struct record record;
 	job_snapshot(job, &record);
 	autojson json_object *body = json_object_new_object();
-	json_object_object_add(body, "spec", op_host_files_spec(&record));
+	json_object_object_add(body, "spec", op_spec_of_files(&record));
 	int status = op_host_attach_volumes(job, err);
 	if (status == 0)
 		status = agents_call(job->fs, record.op.host, record.op.address, record.id, "open", body,
@@ -81,6 +87,7 @@ static const char *over(struct job *job)
 
 static const struct op_step steps[] = {
 	{ .name = "host", .run = new_host, .undo = op_host_undo },
+	{ .name = "up", .run = await_host },
 	{ .name = "open", .run = open_volumes, .undo = undo_open },
 	{ .name = "serve", .run = files_serve },
 };
@@ -113,5 +120,5 @@ const char *op_files_host_status(const struct record_op *op)
 {
 	if (op->undoing)
 		return "leaving";
-	return op->step == (int64_t)array_length(steps) - 1 ? "running" : "new";
+	return !strcmp(op->step, "serve") ? "running" : "new";
 }

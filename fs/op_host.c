@@ -16,22 +16,23 @@
 #include "lib/json.h"
 #include "lib/log.h"
 
-enum { HOST_UP_MS = 120000 };
+enum { TRIES = 3, PAUSE_FIRST_MS = 1000, LOOK_MS = 1000 };
 
-#define JOB_LOG_PATH "/var/log/float"
-/* The job's own address: inside its network namespace only, so that every job may have the same one. */
-#define JOB_ADDRESS "10.218.0.2"
+/* What the cloud knows a host by that it is asked for, and what that host knows us by. */
+static void draw_names(struct record_op *op)
+{
+	random_text(op->token, 32, "abcdefghijklmnopqrstuvwxyz0123456789");
+	random_text(op->secret, 48, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789");
+}
 
 void op_host_plan(struct record_op *op, const struct cloud_type *type, enum cloud_market market)
 {
 	record_set(op->type, type->name);
 	record_set(op->market, cloud_market_name(market));
-	random_text(op->token, 32, "abcdefghijklmnopqrstuvwxyz0123456789");
-	random_text(op->secret, 48, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789");
+	draw_names(op);
 }
 
-/* Ask the cloud for it and note its name. */
-static int create_host(struct job *job, struct error *err)
+int op_host_create(struct job *job, struct error *err)
 {
 	struct floatfs *fs = job->fs;
 	struct record record;
@@ -66,20 +67,72 @@ static int create_host(struct job *job, struct error *err)
 	return job_save(job, err);
 }
 
-int op_host_create(struct job *job, struct error *err)
+/* Waiting for it may be of no use any more. */
+struct waiting {
+	struct job *job;
+	const char *host;
+	int64_t looked_ms;
+};
+
+static int check_waiting(void *context, struct error *err)
 {
-	int status = create_host(job, err);
-	if (status < 0)
+	struct waiting *waiting = context;
+	int status = op_check_wanted(waiting->job, err);
+	if (status < 0 || clock_monotonic_ms() < waiting->looked_ms + LOOK_MS)
 		return status;
+	waiting->looked_ms = clock_monotonic_ms();
+	if (!op_host_exists(waiting->job->fs, waiting->host))
+		return error_set(err, EHOSTDOWN, "host %s is gone before it was up", waiting->host);
+	return 0;
+}
+
+static int await_host(struct job *job, struct error *err)
+{
 	struct record record;
+	char took[40];
 	job_snapshot(job, &record);
-	status = agents_enrol(job->fs, record.op.host, record.op.address, record.op.secret, HOST_UP_MS, err);
+	struct waiting waiting = { .job = job, .host = record.op.host, .looked_ms = clock_monotonic_ms() };
+	struct agents_wait wait = { .timeout_ms = (int)job->fs->options.up_seconds * 1000,
+				    .check = check_waiting,
+				    .context = &waiting };
+	int status = agents_enrol(job->fs, record.op.host, record.op.address, record.op.secret, &wait, err);
 	if (status < 0)
 		return status;
-	char took[40];
 	events_format_duration(clock_now_ns() - record.op.host_since_ns, took, sizeof(took));
 	events_write(job, "Created new host: %s(%s), up after %s", record.op.host, record.op.market, took);
 	return 0;
+}
+
+static bool is_lost(int code)
+{
+	return code == ETIMEDOUT || code == EHOSTDOWN;
+}
+
+/* The cloud would give the same host again for the same token. */
+static bool forget_host(struct job *job)
+{
+	op_host_undo(job);
+	job_lock(job);
+	bool gone = !job->record.op.host[0];
+	if (gone)
+		draw_names(&job->record.op);
+	job_unlock(job);
+	return gone && op_save(job);
+}
+
+int op_host_await(struct job *job, struct error *err)
+{
+	for (int left = TRIES - 1, pause = PAUSE_FIRST_MS;; left--, pause *= 2) {
+		/* There is none also where a floatfs was killed that had just given one back. */
+		int status = op_host_create(job, err);
+		if (status == 0)
+			status = await_host(job, err);
+		if (status == 0 || !is_lost(err->code) || !left)
+			return status;
+		events_write(job, "Another host is asked for: %s", err->text);
+		if (!forget_host(job) || !fs_wait(job->fs, pause))
+			return status;
+	}
 }
 
 int op_host_announce(struct job *job, const char *verb, struct error *err)
@@ -244,90 +297,5 @@ int op_host_give_back(struct job *job, struct error *err)
 	job->record.op.host[0] = '\0';
 	job_changed_locked(job, CHANGE_STATE);
 	job_unlock(job);
-	return 0;
-}
-
-static void add_text(json_object *array, char *text)
-{
-	json_object_array_add(array, json_object_new_string(text));
-	free(text);
-}
-
-/* The job's environment: what float-cli.md promises, then the user's own, which may replace it. */
-static int environment(struct job *job, const struct record *record, json_object *spec, struct error *err)
-{
-	autolines char **lines = NULL;
-	size_t count;
-	int status = settings_read_lines(job, "env", &lines, &count, err);
-	if (status < 0)
-		return status;
-	json_object *env = json_object_new_array();
-	json_object_object_add(spec, "env", env);
-	add_text(env, format_string("PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"));
-	add_text(env, format_string("HOME=%s", record->root ? "/root" : "/tmp"));
-	add_text(env, format_string("FLOAT_JOB_ID=%s", record->id));
-	add_text(env, format_string("FLOAT_JOB_PATH=/float/jobs/%s", record->id));
-	add_text(env, format_string("FLOAT_LOG_PATH=%s", JOB_LOG_PATH));
-	add_text(env, format_string("FLOAT_MOUNT=/float"));
-	add_text(env, format_string("FLOAT_ADDR=localhost"));
-	add_text(env, format_string("FLOAT_USER=%s", record->user));
-	add_text(env, format_string("FLOAT_USER_ID=%lld", (long long)record->uid));
-	for (size_t i = 0; i < count && status == 0; i++) {
-		autofree char *line = NULL;
-		status = secrets_expand(job->fs, lines[i], (uid_t)record->uid, &line, err);
-		if (status == 0)
-			json_object_array_add(env, json_object_new_string(line));
-	}
-	return status;
-}
-
-json_object *op_host_files_spec(const struct record *record)
-{
-	char serial[32];
-	images_device_serial(record->digest, serial);
-	json_object *spec = json_object_new_object();
-	json_set_string(spec, "id", record->id);
-	json_set_string(spec, "container", record->container);
-	json_set_string(spec, "hostname", "float-job");
-	json_set_int(spec, "uid", record->root ? 0 : record->uid);
-	json_set_int(spec, "gid", record->root ? 0 : record->gid);
-	json_set_string(spec, "image", serial);
-	json_set_string(spec, "work", record->work_volume);
-	json_set_string(spec, "log", JOB_LOG_PATH);
-	json_object *data = json_object_new_array();
-	for (int64_t i = 0; i < record->volume_count; i++) {
-		json_object *volume = json_object_new_object();
-		json_set_string(volume, "volume", record->volumes[i].id);
-		json_set_string(volume, "mount", record->volumes[i].mount);
-		json_object_array_add(data, volume);
-	}
-	json_object_object_add(spec, "data", data);
-	return spec;
-}
-
-int op_host_spec(struct job *job, const char *process, json_object **out, struct error *err)
-{
-	struct record record;
-	/* Else it has its environment, and a secret in it may be gone by now. */
-	bool starts = !process[0];
-	job_snapshot(job, &record);
-	autojson json_object *spec = op_host_files_spec(&record);
-	json_set_string(spec, "process", process[0] ? process : NULL);
-	int status = starts ? environment(job, &record, spec, err) : 0;
-	if (status < 0)
-		return status;
-	autolines char **lines = NULL;
-	size_t count;
-	status = settings_read_words(job, "args", &lines, &count, err);
-	if (status < 0)
-		return status;
-	json_object *args = json_object_new_array();
-	for (size_t i = 0; i < count; i++)
-		json_object_array_add(args, json_object_new_string(lines[i]));
-	json_object_object_add(spec, "args", args);
-	json_set_string(spec, "address", JOB_ADDRESS);
-	json_set_bool(spec, "network", job->fs->options.network);
-	json_object_object_add(spec, "tree", tree_describe_for_job(job->fs, record.id));
-	*out = take_pointer(spec);
 	return 0;
 }

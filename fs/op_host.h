@@ -15,10 +15,12 @@ void op_host_plan(struct record_op *op, const struct cloud_type *type, enum clou
 /* The event that says where a job that has run is to go: "Ready to VERB with instance type: …". */
 int op_host_announce(struct job *job, const char *verb, struct error *err);
 
-/* Steps. The events say "Created new host". */
+/* Steps: it is asked for, and waited for; a host that does not come up is given back, and another one is asked for. The
+ * events say "Created new host". */
 int op_host_create(struct job *job, struct error *err);
-int op_host_create_to_recover(struct job *job, struct error *err); /* for such a job */
-void op_host_undo(struct job *job);                                /* destroys record.op.host */
+int op_host_create_to_recover(struct job *job, struct error *err); /* for a job that has run */
+int op_host_await(struct job *job, struct error *err);
+void op_host_undo(struct job *job); /* destroys record.op.host */
 
 /* Attach the job's volumes to record.op.host. */
 int op_host_attach_volumes(struct job *job, struct error *err);
@@ -43,8 +45,3 @@ int op_host_destroy(struct job *job, const char *host, struct error *err);
 
 /* Whether the cloud still has it; true where that cannot be told. */
 bool op_host_exists(struct floatfs *fs, const char *host);
-
-/* What of SPEC of agent/API.md is about the job's volumes: enough to look at its files. Caller puts. */
-json_object *op_host_files_spec(const struct record *record);
-/* All of it; process is "" for a job that is to be started: only then its environment is told. Caller puts. */
-int op_host_spec(struct job *job, const char *process, json_object **spec, struct error *err);

@@ -8,6 +8,7 @@
 #include "fs/follow.h"
 #include "fs/op_frozen.h"
 #include "fs/op_host.h"
+#include "fs/op_spec.h"
 #include "lib/cleanup.h"
 #include "lib/clock.h"
 #include "lib/file.h"
@@ -27,7 +28,7 @@ static int describe_target(struct job *job, json_object **body, struct error *er
 	struct record record;
 	job_snapshot(job, &record);
 	json_object *spec = NULL;
-	int status = op_host_spec(job, record.op.process_volume, &spec, err);
+	int status = op_spec(job, record.op.process_volume, &spec, err);
 	if (status < 0)
 		return status;
 	*body = json_object_new_object();
@@ -236,6 +237,7 @@ static const char *fail(struct job *job)
 static const struct op_step steps[] = {
 	{ .name = "plan", .run = plan },
 	{ .name = "host", .run = op_host_create_to_recover, .undo = op_host_undo },
+	{ .name = "up", .run = op_host_await },
 	{ .name = "prepare", .run = prepare, .undo = undo_prepare },
 	{ .name = "grant", .run = op_grant },
 	{ .name = "freeze", .run = freeze, .undo = op_undo_freeze, .done = freeze_done, .frozen = true },

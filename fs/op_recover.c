@@ -17,8 +17,6 @@
 enum {
 	TRIES = 5,
 	TRIES_A_SNAPSHOT = 2, /* then the one before it is taken, if there is one */
-	PAUSE_FIRST_MS = 500,
-	PAUSE_STEP_MS = 500,
 	DESTROY_PAUSE_MS = 10000,
 	ASK_TIMEOUT_MS = 10000,
 };
@@ -63,17 +61,6 @@ int op_recover_begin(struct job *job, struct error *err)
 	return op_begin(job, &op_recover, &op, "Resuming", err);
 }
 
-/* Longer each time that it failed before; a cancel ends it. */
-static void wait_a_while(struct job *job, int64_t failures)
-{
-	int64_t until = clock_monotonic_ms() + (failures ? PAUSE_FIRST_MS << failures : 0);
-	job_lock(job);
-	while (!job->record.cancel && clock_monotonic_ms() < until)
-		if (!fs_wait_locked(job->fs, PAUSE_STEP_MS))
-			break;
-	job_unlock(job);
-}
-
 /* It did not answer for long: it may do so now. */
 static bool has_it_still(struct job *job, const struct record *record)
 {
@@ -91,7 +78,7 @@ int op_recover_fence(struct job *job, struct error *err)
 {
 	struct record record;
 	job_snapshot(job, &record);
-	wait_a_while(job, record.failed_recoveries);
+	op_pause(job, record.failed_recoveries);
 	follow_stop(job);
 	if (!record.host[0])
 		return 0;

@@ -8,6 +8,7 @@
 #include "fs/op_frozen.h"
 #include "fs/op_host.h"
 #include "fs/op_recover.h"
+#include "fs/op_spec.h"
 #include "fs/snapshots.h"
 #include "lib/cleanup.h"
 #include "lib/json.h"
@@ -37,7 +38,7 @@ static int prepare(struct job *job, struct error *err)
 	job_snapshot(job, &record);
 	int status = op_host_attach(job, err);
 	if (status == 0)
-		status = op_host_spec(job, record.op.process_volume, &spec, err);
+		status = op_spec(job, record.op.process_volume, &spec, err);
 	if (status < 0)
 		return status;
 	autojson json_object *body = json_object_new_object();
@@ -209,6 +210,7 @@ static const struct op_step steps[] = {
 	{ .name = "leave", .run = leave_host },
 	{ .name = "plan", .run = plan },
 	{ .name = "host", .run = op_host_create_to_recover, .undo = op_host_undo },
+	{ .name = "up", .run = op_host_await },
 	{ .name = "prepare", .run = prepare, .undo = undo_prepare },
 	{ .name = "grant", .run = op_grant },
 	{ .name = "adopt", .run = adopt, .done = adopt_done, .frozen = true },
@@ -231,6 +233,7 @@ static const struct op_step recover_steps[] = {
 	{ .name = "fence", .run = op_recover_fence },
 	{ .name = "plan", .run = plan },
 	{ .name = "host", .run = op_host_create_to_recover, .undo = op_host_undo },
+	{ .name = "up", .run = op_host_await },
 	{ .name = "prepare", .run = prepare, .undo = undo_prepare },
 	{ .name = "grant", .run = op_grant },
 	{ .name = "adopt", .run = adopt, .done = adopt_done, .frozen = true },

@@ -9,6 +9,7 @@
 #include "fs/op_frozen.h"
 #include "fs/op_host.h"
 #include "fs/op_recover.h"
+#include "fs/op_spec.h"
 #include "fs/settings.h"
 #include "fs/snapshots.h"
 #include "lib/cleanup.h"
@@ -22,6 +23,7 @@ enum {
 	   reserves): a volume of 10 GB must hold 10 GB of the job's. */
 	VOLUME_OVERHEAD_MIB = 640,
 	START_TIMEOUT_MS = 120000,
+	TRIES = 3,
 };
 
 static int create_volume(struct job *job, const char *role, int64_t gib, char id[64], struct error *err)
@@ -74,6 +76,14 @@ static void destroy_volumes(struct job *job)
 		destroy_volume(job, job->record.volumes[i].id);
 }
 
+static int create_first_volumes(struct job *job, struct error *err)
+{
+	struct record record;
+	job_snapshot(job, &record);
+	op_pause(job, record.failed_starts);
+	return create_volumes(job, err);
+}
+
 static int new_host(struct job *job, struct error *err)
 {
 	struct record record;
@@ -95,7 +105,7 @@ static int prepare(struct job *job, struct error *err)
 	autojson json_object *spec = NULL;
 	int status = op_host_attach(job, err);
 	if (status == 0)
-		status = op_host_spec(job, "", &spec, err);
+		status = op_spec(job, "", &spec, err);
 	if (status < 0)
 		return status;
 	autojson json_object *body = json_object_new_object();
@@ -126,7 +136,7 @@ static int launch(struct job *job, struct error *err)
 	job_snapshot(job, &record);
 	autojson json_object *spec = NULL, *answer = NULL;
 	autofree char *script = NULL;
-	int status = op_host_spec(job, "", &spec, err);
+	int status = op_spec(job, "", &spec, err);
 	if (status == 0)
 		status = encode_script(job, &script, err);
 	if (status < 0)
@@ -184,10 +194,23 @@ static const char *finish(struct job *job)
 	return record.cancel ? "Cancelling" : "Executing";
 }
 
+/* It is no worse for it: it has not run, or for nobody to see. */
+static const char *begin_anew(struct job *job, const struct record *record)
+{
+	events_write(job, "Job could not be started: %s; it is tried again", record->op.reason);
+	job_lock(job);
+	job->record.failed_starts++;
+	job->record.start_ns = 0;
+	job_unlock(job);
+	return "Initializing"; /* op_settle goes on */
+}
+
 static const char *fail(struct job *job)
 {
 	struct record record;
 	job_snapshot(job, &record);
+	if (!record.cancel && record.op.host_lost && record.failed_starts < TRIES - 1)
+		return begin_anew(job, &record);
 	if (!record.cancel)
 		events_write(job, "Job could not be started: %s", record.op.reason);
 	else
@@ -200,8 +223,9 @@ static const char *fail(struct job *job)
 }
 
 static const struct op_step steps[] = {
-	{ .name = "volumes", .run = create_volumes, .undo = destroy_volumes },
+	{ .name = "volumes", .run = create_first_volumes, .undo = destroy_volumes },
 	{ .name = "host", .run = new_host, .undo = op_host_undo },
+	{ .name = "up", .run = op_host_await },
 	{ .name = "prepare", .run = prepare },
 	{ .name = "launch", .run = launch, .undo = undo_launch },
 	{ .name = "commit", .run = commit, .final = true },
@@ -244,6 +268,7 @@ static const struct op_step rerun_steps[] = {
 	{ .name = "reset", .run = reset },
 	{ .name = "volumes", .run = create_volumes, .undo = destroy_volumes },
 	{ .name = "host", .run = new_host, .undo = op_host_undo },
+	{ .name = "up", .run = op_host_await },
 	{ .name = "grant", .run = op_grant },
 	{ .name = "prepare", .run = prepare },
 	{ .name = "launch", .run = launch, .undo = undo_launch },

@@ -15,7 +15,7 @@
 #include "lib/file.h"
 
 enum { KEY_IGNORED };
-enum { FILES_IDLE_SECONDS = 30, HOLD_SECONDS = 60, LOST_SECONDS = 600 };
+enum { FILES_IDLE_SECONDS = 30, HOLD_SECONDS = 60, LOST_SECONDS = 600, UP_SECONDS = 120 };
 
 #define OPTION(template, member)                                                                             \
 	{                                                                                                    \
@@ -37,6 +37,7 @@ static const struct fuse_opt option_table[] = {
 	OPTION("quota_size=%u", quota_size),
 	OPTION("keep=%s", keep_word),
 	OPTION("lost=%s", lost_word),
+	OPTION("up=%s", up_word),
 	OPTION("-f", foreground),
 	OPTION("-d", debug),
 	OPTION("debug", debug),
@@ -130,7 +131,8 @@ int options_parse(struct options *options, int argc, char **argv, struct error *
 	struct parse parse = { .err = err,
 			       .options.files_idle = FILES_IDLE_SECONDS,
 			       .options.hold = HOLD_SECONDS,
-			       .options.lost_seconds = LOST_SECONDS };
+			       .options.lost_seconds = LOST_SECONDS,
+			       .options.up_seconds = UP_SECONDS };
 	struct fuse_args args = FUSE_ARGS_INIT(argc, argv);
 	err->code = 0;
 	int status = fuse_opt_parse(&args, &parse, option_table, take_word);
@@ -165,6 +167,8 @@ int options_parse(struct options *options, int argc, char **argv, struct error *
 				 options->keep_word);
 	if (options->lost_word && options_parse_duration(options->lost_word, &options->lost_seconds) < 0)
 		return error_set(err, EINVAL, "lost=%s: write a time such as 10m or 90s", options->lost_word);
+	if (options->up_word && options_parse_duration(options->up_word, &options->up_seconds) < 0)
+		return error_set(err, EINVAL, "up=%s: write a time such as 2m or 90s", options->up_word);
 	status = make_absolute(&options->state, err);
 	if (status == 0)
 		status = make_absolute(&options->mountpoint, err);
@@ -185,6 +189,7 @@ void options_free(struct options *options)
 	free(options->network_word);
 	free(options->keep_word);
 	free(options->lost_word);
+	free(options->up_word);
 	free(options->faults);
 }
 
@@ -208,6 +213,8 @@ void options_print_help(void)
 	    "  -o keep=TIME     forget a job so long after its end: 30d, 12h, 90m, 45s (default: never)\n"
 	    "  -o lost=TIME     a host that does not answer for so long is given up, and its job recovered "
 	    "(default: 10m)\n"
+	    "  -o up=TIME       a new host that is not up after so long is given back, and another asked for "
+	    "(default: 2m)\n"
 	    "  -o root_jobs     jobs of every user may ask to be root in their containers\n"
 	    "  -o files_idle=SECONDS  how long a host that files are read on is kept unused (default: %d)\n"
 	    "  -o hold=SECONDS  how long the mount of a floatfs that died waits for the next one (default: "

@@ -18,6 +18,8 @@ struct options {
 	int64_t keep_seconds; /* ended jobs are forgotten after so long; 0: never */
 	char *lost_word;      /* or NULL */
 	int64_t lost_seconds; /* a host that does not answer for so long is given up */
+	char *up_word;        /* or NULL */
+	int64_t up_seconds;   /* a new host that is not up after so long is given back */
 	/* Of each user but root; 0: no limit. */
 	unsigned quota_jobs, quota_size; /* jobs; GB of volumes */
 	char *faults;                    /* STEP:KIND, several with + between, or NULL */

@@ -61,6 +61,7 @@ static const struct field record_fields[] = {
 	FIELD_NUMBER(record, lost),
 	FIELD_NUMBER(record, reruns),
 	FIELD_NUMBER(record, failed_recoveries),
+	FIELD_NUMBER(record, failed_starts),
 	FIELD_NUMBER(record, freeze_us),
 	FIELD_NUMBER(record, migrations),
 	FIELD_NUMBER(record, memory_bytes),
@@ -72,7 +73,7 @@ static const struct field record_fields[] = {
 
 static const struct field op_fields[] = {
 	FIELD_TEXT(record_op, name),
-	FIELD_NUMBER(record_op, step),
+	FIELD_TEXT(record_op, step),
 	FIELD_NUMBER(record_op, undoing),
 	FIELD_TEXT(record_op, type),
 	FIELD_TEXT(record_op, market),
@@ -85,6 +86,7 @@ static const struct field op_fields[] = {
 	FIELD_NUMBER(record_op, began_ns),
 	FIELD_TEXT(record_op, process_volume),
 	FIELD_TEXT(record_op, reason),
+	FIELD_NUMBER(record_op, host_lost),
 	FIELD_NUMBER(record_op, granted),
 	FIELD_NUMBER(record_op, committed),
 	FIELD_NUMBER(record_op, abort),
@@ -190,5 +192,9 @@ int record_load(const char *path, struct record *record, struct error *err)
 	json_object *op = json_get_object(object, "op");
 	if (op)
 		read_fields(op_fields, array_length(op_fields), op, &record->op);
+	/* It had the step's place in the table. */
+	int64_t place = version == 1 ? json_get_int(op, "step", -1) : -1;
+	if (place >= 0)
+		snprintf(record->op.step, sizeof(record->op.step), "%lld", (long long)place);
 	return 0;
 }

@@ -10,7 +10,7 @@
 
 #include "lib/error.h"
 
-enum { RECORD_VERSION = 1, RECORD_VOLUMES = 16, RECORD_SNAPSHOTS = 32, JOB_ID_SIZE = 65 };
+enum { RECORD_VERSION = 2, RECORD_VOLUMES = 16, RECORD_SNAPSHOTS = 32, JOB_ID_SIZE = 65 };
 
 struct record_volume {
 	char id[64];     /* the provider's id: the serial in the guest; "" until it is made */
@@ -31,7 +31,7 @@ struct record_snapshot {
 /* The operation under way; name "" when there is none. */
 struct record_op {
 	char name[16];
-	int64_t step; /* index into the operation's table */
+	char step[24]; /* of the operation's table; "": none is taken yet */
 	int64_t undoing;
 	char type[32]; /* of the new host */
 	char market[16];
@@ -55,7 +55,8 @@ struct record_op {
 	int64_t closed;    /* connections to the outside that the frozen section cost the job */
 	int64_t waited_ns; /* until the job could be frozen, and what for */
 	char waited_for[320];
-	char reason[512]; /* why it is being undone */
+	char reason[512];  /* why it is being undone */
+	int64_t host_lost; /* and that is the new host's fault: it is gone, or does not answer */
 };
 
 struct record {
@@ -97,6 +98,7 @@ struct record {
 	int64_t lost;              /* its host is gone, for the reason in `reason` */
 	int64_t reruns;            /* how often it was started again from its beginning, its host lost */
 	int64_t failed_recoveries; /* since its host was lost */
+	int64_t failed_starts;     /* on hosts that were lost before it ran */
 	int64_t freeze_us;         /* of the last migration */
 	int64_t migrations;
 	int64_t memory_bytes;

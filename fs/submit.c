@@ -17,6 +17,7 @@
 #include "lib/cleanup.h"
 #include "lib/clock.h"
 #include "lib/file.h"
+#include "lib/log.h"
 
 enum {
 	CONTAINER_DIGITS = 12, /* as long as container engines show their ids */
@@ -343,4 +344,20 @@ int submit_job(struct job *job, struct error *err)
 	int status = submit(job, err);
 	pthread_mutex_unlock(&job->settings_lock);
 	return status;
+}
+
+int submit_again(struct job *job, struct error *err)
+{
+	struct record record;
+	struct policy policy;
+	struct error reading = { 0 };
+	job_snapshot(job, &record);
+	const struct cloud_type *type = cloud_find_type(job->fs->ops, job->fs->cloud, record.instance);
+	if (!type)
+		return error_set(err, EINVAL, "there is no instance type %s any more", record.instance);
+	if (submit_read_policy(job, &policy, &reading) < 0)
+		log_info("job %s: %s", record.id, reading.text);
+	struct record_op op = { 0 };
+	op_host_plan(&op, type, policy.market);
+	return op_begin(job, &op_start, &op, "Initializing", err);
 }

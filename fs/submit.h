@@ -6,6 +6,9 @@
 /* Refuses with a sentence for each wrong setting; returns when the start is recorded and under way. */
 int submit_job(struct job *job, struct error *err);
 
+/* A job that could not be started, by no fault of its own, is started again. */
+int submit_again(struct job *job, struct error *err);
+
 enum { SUBMIT_RERUNS = 1 };
 
 /* What a job's policy says now: it may be written while the job lives. */

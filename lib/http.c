@@ -191,9 +191,8 @@ int http_request(struct http_client *client, const char *path, json_object *body
 	if (http_status < 200 || http_status > 299)
 		return agent_error(client, http_status, text ? text : "", buffer.length, err);
 	autojson json_object *parsed = NULL;
-	int parse_status = json_parse_object(text ? text : "", buffer.length, &parsed, err);
-	if (parse_status < 0)
-		return error_prefix(err, "%s: ", client->base);
+	if (json_parse_object(text ? text : "", buffer.length, &parsed, NULL) < 0)
+		return error_set(err, EPROTO, "%s answered with something that is no answer", client->base);
 	if (answer)
 		*answer = take_pointer(parsed);
 	return 0;

@@ -37,7 +37,7 @@ void http_client_set_dead_ms(struct http_client *client, int ms);
  * One request. body may be NULL (then it is a GET, else a POST). epoch < 0: none sent. request_id NULL: none.
  * On 2xx *answer (may be NULL) is the caller's to put. On another status the agent's own errno and sentence
  * become the error. When the agent did not answer: -ETIMEDOUT, -ECONNREFUSED, -EHOSTUNREACH, or -ECONNRESET
- * if the request may have reached it.
+ * if the request may have reached it. -EPROTO: it answered, but nothing that says what came of it.
  */
 int http_request(struct http_client *client, const char *path, json_object *body, int64_t epoch,
 		 const char *request_id, int timeout_ms, json_object **answer, struct error *err);

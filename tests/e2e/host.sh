@@ -34,6 +34,61 @@ test_terminated() {
 	no_host_is_left || fail "hosts are left"
 }
 
+starts_again() { # FAULT EVENT
+	stop_daemon
+	start_daemon "up=3s,fault=$1"
+	submit <<<$'#!/bin/sh\necho up\nexit 3'
+	wait_end 60
+	assert_equal 3 "$code" "exit code"
+	assert_equal up "$(<"$dir/output")" output
+	wait_event "$2"
+	forget_jobs
+	no_host_is_left || fail "hosts are left: $(ls "$MOUNT/hosts")"
+	stop_daemon
+	start_daemon
+}
+
+test_never_comes_up() {
+	starts_again start.up:silent 'Another host is asked for: host .* did not come up in 3 s'
+}
+
+test_lost_before_it_is_up() {
+	starts_again start.up:target 'Another host is asked for: host .* is gone before it was up'
+}
+
+test_lost_before_the_job_runs() {
+	starts_again start.launch:target 'Job could not be started: .*; it is tried again'
+}
+
+test_no_longer_waited_for() {
+	local first
+	stop_daemon
+	start_daemon fault=migrate.up:silent
+	submit <<<$'#!/bin/sh\necho up\nsleep 1000'
+	wait_line "$dir/output" up
+	first=$(host)
+	echo c5.2xlarge >"$dir/migrate"
+	wait_for 20 is_created || fail "there is no new host"
+	echo abort >"$dir/ctl"
+	wait_for 10 is_back || fail "it is $(<"$dir/status") with hosts $(ls "$MOUNT/hosts")"
+	assert_equal "$first" "$(host)" "its host"
+	wait_event 'Migration aborted; the job goes on'
+	stop_daemon
+	start_daemon
+}
+
+is_created() {
+	(($(host_count) == 2))
+}
+
+is_back() {
+	status_is Executing && (($(host_count) == 1))
+}
+
+host_count() {
+	find "$MOUNT/hosts" -mindepth 1 -maxdepth 1 | wc -l
+}
+
 test_refused() {
 	local ctl
 	submit <<<$'#!/bin/sh\necho up\nsleep 1000'

@@ -74,7 +74,7 @@ bring_to_its_end() { # OPERATION
 		assert_equal 5 "$(<"$dir/exit_code")" "exit code"
 		check_end
 		;;
-	FailToExecute) [[ $1 == start ]] || fail "it is $(<"$dir/status")" ;;
+	FailToExecute) [[ $fault == start.*:error ]] || fail "it is $(<"$dir/status")" ;;
 	FailToComplete | Cancelled)
 		[[ $1 == @(cancel|end|files|rerun|idle) ]] || fail "lost: it is $(<"$dir/status"): $(tail -n 5 "$dir/job.events")"
 		[[ $1 == rerun ]] || check_end
@@ -83,7 +83,7 @@ bring_to_its_end() { # OPERATION
 	esac
 }
 
-options=lost=20s,files_idle=1
+options=lost=20s,up=10s,files_idle=1
 
 cell() { # STEP:KIND
 	local operation=${1%%.*} fault=$1 nurse

@@ -69,9 +69,9 @@ Test(files, what_cannot_be_an_entry)
 
 Test(files, a_host_is_new_then_running_then_leaving)
 {
-	struct record_op op = { .step = -1 };
+	struct record_op op = { 0 };
 	cr_expect_str_eq(op_files_host_status(&op), "new");
-	op.step = (int64_t)op_files.count - 1;
+	record_set(op.step, op_files.steps[op_files.count - 1].name);
 	cr_expect_str_eq(op_files_host_status(&op), "running");
 	op.undoing = 1;
 	cr_expect_str_eq(op_files_host_status(&op), "leaving");

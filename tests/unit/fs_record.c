@@ -36,7 +36,7 @@ Test(record, comes_back_as_it_was_written)
 	written.volumes[0].size_gb = 10;
 	record_set(written.volumes[1].id, "vol-1");
 	record_set(written.op.name, "migrate");
-	written.op.step = 4;
+	record_set(written.op.step, "grant");
 	written.op.freeze_ns = 1769259204997727759;
 	written.snapshot_count = written.last_snapshot = 1;
 	written.snapshots[0].number = 1;
@@ -53,12 +53,26 @@ Test(record, comes_back_as_it_was_written)
 Test(record, of_a_newer_version_is_refused)
 {
 	char *path = scratch_path("record.json");
-	static const char newer[] = "{\"version\": 2, \"serial\": 1}";
+	static const char newer[] = "{\"version\": 3, \"serial\": 1}";
 	struct record record;
 	struct error err = { 0 };
 	cr_assert_eq(file_write_durable(path, newer, strlen(newer), 0600), 0);
 	cr_assert_eq(record_load(path, &record, &err), -EPROTONOSUPPORT);
 	cr_assert_not_null(strstr(err.text, "newer floatfs"));
+	drop_scratch(path);
+}
+
+Test(record, of_an_older_version_is_read)
+{
+	char *path = scratch_path("record.json");
+	static const char older[] = "{\"version\": 1, \"serial\": 1, \"id\": \"a\", \"status\": \"Floating\","
+				    " \"op\": {\"name\": \"migrate\", \"step\": 4}}";
+	struct record record;
+	struct error err = { 0 };
+	cr_assert_eq(file_write_durable(path, older, strlen(older), 0600), 0);
+	cr_assert_eq(record_load(path, &record, &err), 0, "%s", err.text);
+	cr_expect_str_eq(record.op.step, "4");
+	cr_expect_eq(record.version, RECORD_VERSION);
 	drop_scratch(path);
 }
 
