@@ -20,6 +20,7 @@ static void set_times(json_object *answer, const struct frozen *frozen)
 	for (size_t i = 0; i < array_length(times); i++)
 		if (times[i].value)
 			json_set_int(answer, times[i].key, times[i].value);
+	json_set_int(answer, "epoch", frozen->epoch);
 	if (frozen->closed)
 		json_set_int(answer, "closed", frozen->closed);
 	if (frozen->image_bytes)

@@ -181,9 +181,10 @@ void op_undo_freeze(struct job *job)
 	struct error err = { 0 };
 	job_snapshot(job, &record);
 	autojson json_object *state = op_ask_patiently(job, record.host, record.address);
+	json_object *frozen = json_get_object(state, "freeze");
 	/* What it says of an earlier freeze was told then. */
-	if (json_get_int(state, "epoch", -1) == record.op.granted)
-		tell_closed(job, 0, json_get_int(json_get_object(state, "freeze"), "closed", 0));
+	if (json_get_int(frozen, "epoch", -1) == record.op.granted)
+		tell_closed(job, 0, json_get_int(frozen, "closed", 0));
 	if (op_runs_there(state))
 		return;
 	op_release(job, record.op.host, record.op.address);
