@@ -99,15 +99,12 @@ int agents_enrol(struct floatfs *fs, const char *host, const char *address, cons
 		 const struct agents_wait *wait, struct error *err)
 {
 	int64_t deadline = clock_monotonic_ms() + wait->timeout_ms;
+	bool given = false;
 	for (;;) {
-		int status = try_enrol(fs, host, address, secret, err);
+		given = given || try_enrol(fs, host, address, secret, err) == 0;
 		/* The agent takes its new certificate by opening its port anew. */
-		while (status == 0) {
-			if (check_enrolled(fs, host, address, err) == 0)
-				return 0;
-			if (clock_monotonic_ms() > deadline || !fs_wait(fs, ENROL_GLANCE_MS))
-				break;
-		}
+		if (given && check_enrolled(fs, host, address, err) == 0)
+			return 0;
 		if (clock_monotonic_ms() > deadline) {
 			error_prefix(err, "host %s did not come up in %d s: ", host, wait->timeout_ms / 1000);
 			err->code = ETIMEDOUT;
@@ -118,7 +115,7 @@ int agents_enrol(struct floatfs *fs, const char *host, const char *address, cons
 			*err = useless;
 			return -err->code;
 		}
-		if (!fs_wait(fs, ENROL_PAUSE_MS))
+		if (!fs_wait(fs, given ? ENROL_GLANCE_MS : ENROL_PAUSE_MS))
 			return error_set(err, ECANCELED, "floatfs is stopping");
 	}
 }

@@ -278,6 +278,26 @@ static const char *ending_status(const struct record *record)
 	return record->cancel ? "Cancelling" : record->status;
 }
 
+static void settle_again(struct floatfs *fs, void *context)
+{
+	struct job *job = context;
+	if (fs_wait(fs, RETRY_LAST_MS))
+		op_settle(job);
+	job_put(job);
+}
+
+static void settle_later(struct job *job)
+{
+	struct error err = { 0 };
+	job_lock(job);
+	job_get_locked(job);
+	job_unlock(job);
+	if (fs_spawn(job->fs, settle_again, job, &err) == 0)
+		return;
+	log_error("job %s: %s", job->record.id, err.text);
+	job_put(job);
+}
+
 void op_settle(struct job *job)
 {
 	struct error err = { 0 };
@@ -326,6 +346,10 @@ void op_settle(struct job *job)
 	} else if (record.cancel) {
 		status = op_begin(job, &op_cancel, &(struct record_op){ 0 }, "Cancelling", &err);
 	}
-	if (status < 0 && status != -EBUSY)
-		log_error("job %s: %s", record.id, err.text);
+	if (status == 0 || status == -EBUSY)
+		return;
+	log_error("job %s: %s", record.id, err.text);
+	/* No room for its record, no memory for a thread: that passes. */
+	if (status != -EINVAL && status != -EBADMSG)
+		settle_later(job);
 }

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# No room on floatfs's own disk: the logs wait on the job's volume, the job goes on, and all of it is there in the end.
+# No room: on floatfs's own disk, or on the job's volumes. The job goes on, and all of it is there in the end.
 
 setup() {
 	mkdir -p "$STATE/jobs"
@@ -17,6 +17,82 @@ give_back() {
 
 fills() { # nothing more fits
 	(($(stat -f -c %a "$STATE/jobs") == 0))
+}
+
+submit_counter() {
+	submit <<<$'#!/bin/bash\nfor ((i = 1; ; i++)); do echo $i; sleep 0.02; done'
+	wait_line "$dir/output" 5
+}
+
+is_whole() { # without a hole
+	echo cancel >"$dir/ctl"
+	wait_end 60
+	cmp "$dir/output" <(seq "$(tail -n 1 "$dir/output")") || fail "its output has a hole"
+}
+
+test_a_move_waits_for_room() {
+	local from
+	expect_log 'job .* waits: cannot write the record .*No space left on device'
+	expect_log 'its logs wait on its volume: .*No space left on device'
+	submit_counter
+	from=$(host)
+	echo c5.2xlarge >"$dir/migrate"
+	cat /dev/zero >"$STATE/jobs/filler" 2>/dev/null || true
+	wait_for 20 grep -q 'waits: cannot write the record' "$DAEMON_LOG" || fail "nothing waits: $(tail -n 3 "$dir/job.events")"
+	sleep 1
+	status_is Floating || fail "it is $(<"$dir/status")"
+	rm "$STATE/jobs/filler"
+	wait_moved "$from"
+	is_whole
+}
+
+is_on_another() { # HOST: it has none in between
+	local now
+	now=$(host) && [[ $now != none && $now != "$1" ]] && status_is Executing
+}
+
+test_a_lost_host_waits_for_room() {
+	local from
+	expect_log 'cannot write the record .*No space left on device'
+	expect_log 'its logs wait on its volume: .*No space left on device'
+	expect_log 'did not answer|cannot be detached'
+	submit_counter
+	from=$(host)
+	cat /dev/zero >"$STATE/jobs/filler" 2>/dev/null || true
+	kill -KILL "$(init_of "$from")"
+	wait_for 20 grep -q 'cannot write the record' "$DAEMON_LOG" || fail "nothing is tried: $(<"$dir/status")"
+	rm "$STATE/jobs/filler"
+	wait_for 60 is_on_another "$from" || fail "it is $(<"$dir/status") on $(host): $(tail -n 8 "$dir/job.events")"
+	is_whole
+}
+
+test_moves_with_full_volumes() {
+	local from
+	submit --dataVolume '[size=1]:/data' <<-'END'
+		#!/bin/bash
+		fill() { for size in 4G 256M 16M 1M 64K 4K; do while fallocate -l $size "$1/$((n += 1))" 2>/dev/null; do :; done; done; }
+		trap 'rm /data/* /tmp/*; echo free again; exit 3' USR1
+		fill /data
+		fill /tmp
+		echo c5.2xlarge >/float/jobs/$FLOAT_JOB_ID/migrate
+		while :; do sleep 0.1; done
+	END
+	wait_event 'Migrated to new VM' 60
+	from=$(host)
+	wait_status Executing
+	echo suspend >"$dir/ctl"
+	wait_status Suspended 60
+	echo resume >"$dir/ctl"
+	wait_status Executing 60
+	[[ $(host) != "$from" ]] || fail "it is where it was"
+	echo checkpoint >"$dir/ctl"
+	wait_event 'Snapshot 1 taken\|Snapshot failed' 60
+	grep 'Snapshot' "$dir/job.events"
+	wait_status Executing
+	echo 'signal USR1' >"$dir/ctl"
+	wait_end
+	assert_equal 3 "$code" "exit code"
+	assert_equal 'free again' "$(<"$dir/output")" output
 }
 
 test_logs_wait_for_room() {
