@@ -64,10 +64,9 @@ static const struct option {
 /* One that was changed, and how it was. */
 struct stilled {
 	struct stilled *following;
-	pid_t pid;
-	int fd;
 	char link[LINK_SIZE];
 	int level, name, value;
+	bool done; /* it is as it was again */
 };
 
 struct sockopts {
@@ -97,7 +96,7 @@ static void still(struct sockopts *sockopts, const struct held *held, int fd, co
 	if (!stilled)
 		abort();
 	*stilled =
-	    (struct stilled){ sockopts->stilled, held->pid, held->fd, "", option->level, option->name, 0 };
+	    (struct stilled){ .following = sockopts->stilled, .level = option->level, .name = option->name };
 	snprintf(stilled->link, sizeof(stilled->link), "%s", held->link);
 	memcpy(&stilled->value, value, sizeof(stilled->value));
 	sockopts->stilled = stilled;
@@ -128,7 +127,8 @@ static json_object *read_options(struct sockopts *sockopts, const struct held *h
 		json_object_array_add(entry, json_object_new_string(hex));
 		list = list ? list : json_object_new_array();
 		json_object_array_add(list, entry);
-		if (table[i].gives_up)
+		/* One that listens gives up nothing, and those that it accepts would have what it was set to. */
+		if (table[i].gives_up && get_int(fd, SO_ACCEPTCONN) == 0)
 			still(sockopts, held, fd, &table[i], value, usual);
 	}
 	return list;
@@ -196,24 +196,26 @@ void sockopts_free(struct sockopts *sockopts)
 
 /* ---- after a dump that failed ---- */
 
-/* Under that number there may be another one by now. */
-static bool is_still(const struct stilled *stilled)
+static void put_back(const struct held *held, void *context)
 {
-	char path[64], link[LINK_SIZE + 1];
-	snprintf(path, sizeof(path), "/proc/%d/fd/%d", (int)stilled->pid, stilled->fd);
-	ssize_t length = readlink(path, link, sizeof(link) - 1);
-	link[length > 0 ? length : 0] = '\0';
-	return !strcmp(link, stilled->link);
+	struct sockopts *sockopts = context;
+	for (struct stilled *at = sockopts->stilled; at; at = at->following) {
+		if (at->done || strcmp(at->link, held->link) != 0)
+			continue;
+		autoclose int fd = held_take(held->pid, held->fd);
+		if (fd < 0)
+			continue;
+		at->done = true;
+		if (setsockopt(fd, at->level, at->name, &at->value, sizeof(at->value)) < 0)
+			log_warning("option %d:%d of a socket of the job is not as it was: %s", at->level,
+				    at->name, strerror(errno));
+	}
 }
 
 void sockopts_put_back(struct sockopts *sockopts)
 {
-	for (const struct stilled *at = sockopts->stilled; at; at = at->following) {
-		autoclose int fd = is_still(at) ? held_take(at->pid, at->fd) : -1;
-		if (fd >= 0 && setsockopt(fd, at->level, at->name, &at->value, sizeof(at->value)) < 0)
-			log_warning("option %d:%d of a socket of the job is not as it was: %s", at->level,
-				    at->name, strerror(errno));
-	}
+	if (sockopts->stilled)
+		held_each_of_job(put_back, sockopts);
 }
 
 /* ---- before the thaw ---- */

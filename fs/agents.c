@@ -106,7 +106,8 @@ int agents_enrol(struct floatfs *fs, const char *host, const char *address, cons
 		if (given && check_enrolled(fs, host, address, err) == 0)
 			return 0;
 		if (clock_monotonic_ms() > deadline) {
-			error_prefix(err, "host %s did not come up in %d s: ", host, wait->timeout_ms / 1000);
+			error_prefix(err, "host %s did not come up in %lld s: ", host,
+				     (long long)wait->timeout_ms / 1000);
 			err->code = ETIMEDOUT;
 			return -ETIMEDOUT;
 		}

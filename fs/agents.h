@@ -12,7 +12,7 @@ enum { AGENT_PORT = 7433 };
 json_object *agents_enrolment(struct floatfs *fs, const char *secret);
 
 struct agents_wait {
-	int timeout_ms;
+	int64_t timeout_ms;
 	/* Called between the tries; what it returns but 0 ends them. */
 	int (*check)(void *context, struct error *err);
 	void *context;

@@ -98,7 +98,7 @@ int controls_move(struct job *job, const struct cloud_type *type, const char *ta
 	if (status < 0)
 		return status;
 	struct record_op op = { 0 };
-	op_host_plan(&op, type, policy.market);
+	op_host_plan(&op, type->name, policy.market);
 	status = begin(job, &op, target, err);
 	if (status != -EBUSY)
 		return status;

@@ -40,7 +40,7 @@ int controls_suspend(struct job *job, const struct caller *caller, const char *a
 	const struct cloud_type *type = cloud_find_type(job->fs->ops, job->fs->cloud, record.instance);
 	if (!type)
 		return error_set(err, EINVAL, "there is no instance type %s any more", record.instance);
-	op_host_plan(&op, type, CLOUD_SPOT);
+	op_host_plan(&op, type->name, CLOUD_SPOT);
 	record_set(op.market, record.market);
 	return begin(job, &op_suspend, &op, "Executing", "Suspending", err);
 }
@@ -78,7 +78,7 @@ int controls_checkpoint(struct job *job, const struct caller *caller, const char
 	const struct cloud_type *type = cloud_find_type(job->fs->ops, job->fs->cloud, record.instance);
 	if (!type)
 		return error_set(err, EINVAL, "there is no instance type %s any more", record.instance);
-	op_host_plan(&op, type, CLOUD_SPOT);
+	op_host_plan(&op, type->name, CLOUD_SPOT);
 	return begin(job, &op_checkpoint, &op, "Executing", "Capturing", err);
 }
 
@@ -123,7 +123,7 @@ static int resume(struct job *job, const char *snap, struct error *err)
 		status = controls_check_room(type, record.memory_bytes, err);
 	if (status < 0)
 		return status;
-	op_host_plan(&op, type, policy.market);
+	op_host_plan(&op, type->name, policy.market);
 	record_set(op.process_volume, snapshot ? snapshot->volume : record.process_volume);
 	return job_has_ended(&record) ? begin_to_go_back(job, &op, err)
 				      : begin(job, &op_resume, &op, "Suspended", "Resuming", err);

@@ -59,6 +59,7 @@ struct job {
 	int references;
 	int64_t period_tried_ns;     /* when period.c began a snapshot, clock_monotonic_ns; 0: never */
 	bool operating;              /* an operation's thread is at work on it */
+	bool settles_later;          /* a thread of op_settle waits */
 	bool forgotten;              /* rmdir took it out of the table */
 	size_t hosted;               /* its place in fs->hosted, from 1; 0: it has no host */
 	int64_t counted, counted_gb; /* what it counts for in its user's quota (users.h) */

@@ -4,12 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "fs/agents.h"
 #include "fs/events.h"
 #include "fs/faults.h"
 #include "fs/files.h"
 #include "fs/follow.h"
-#include "fs/op_host.h"
 #include "fs/op_recover.h"
 #include "fs/submit.h"
 #include "lib/cleanup.h"
@@ -99,12 +97,7 @@ int op_check_wanted(struct job *job, struct error *err)
 /* It stands in `error` too, unless it is what was asked for. */
 static void note_reason(struct job *job, const struct error *err)
 {
-	struct record record;
-	job_snapshot(job, &record);
-	const char *host = record.op.host;
-	bool lost = host[0] && (agents_is_silence(err->code) || !op_host_exists(job->fs, host));
 	job_lock(job);
-	job->record.op.host_lost = lost;
 	record_set(job->record.op.reason, err->text);
 	if (err->code != ECANCELED)
 		record_set(job->error, err->text);
@@ -281,7 +274,11 @@ static const char *ending_status(const struct record *record)
 static void settle_again(struct floatfs *fs, void *context)
 {
 	struct job *job = context;
-	if (fs_wait(fs, RETRY_LAST_MS))
+	bool goes_on = fs_wait(fs, RETRY_LAST_MS);
+	job_lock(job);
+	job->settles_later = false;
+	job_unlock(job);
+	if (goes_on)
 		op_settle(job);
 	job_put(job);
 }
@@ -290,10 +287,16 @@ static void settle_later(struct job *job)
 {
 	struct error err = { 0 };
 	job_lock(job);
-	job_get_locked(job);
+	bool waits = job->settles_later;
+	job->settles_later = true;
+	if (!waits)
+		job_get_locked(job);
 	job_unlock(job);
-	if (fs_spawn(job->fs, settle_again, job, &err) == 0)
+	if (waits || fs_spawn(job->fs, settle_again, job, &err) == 0)
 		return;
+	job_lock(job);
+	job->settles_later = false;
+	job_unlock(job);
 	log_error("job %s: %s", job->record.id, err.text);
 	job_put(job);
 }

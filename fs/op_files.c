@@ -112,7 +112,7 @@ int op_files_begin(struct job *job, struct error *err)
 	int status = submit_read_policy(job, &policy, err);
 	if (status < 0)
 		return status;
-	op_host_plan(&op, type, policy.market);
+	op_host_plan(&op, type->name, policy.market);
 	return op_begin(job, &op_files, &op, NULL, err);
 }
 

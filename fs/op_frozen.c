@@ -45,7 +45,7 @@ int op_process_volume_create(struct job *job, struct error *err)
 	job_lock(job);
 	record_set(job->record.op.process_volume, volume.id);
 	job_unlock(job);
-	status = job_save(job, err);
+	status = op_save(job) ? 0 : error_set(err, ECANCELED, "floatfs is stopping");
 	if (status == 0)
 		status = job->fs->ops->volume_attach(job->fs->cloud, volume.id, record.host, err);
 	return status;

@@ -25,9 +25,9 @@ static void draw_names(struct record_op *op)
 	random_text(op->secret, 48, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789");
 }
 
-void op_host_plan(struct record_op *op, const struct cloud_type *type, enum cloud_market market)
+void op_host_plan(struct record_op *op, const char *type, enum cloud_market market)
 {
-	record_set(op->type, type->name);
+	record_set(op->type, type);
 	record_set(op->market, cloud_market_name(market));
 	draw_names(op);
 }
@@ -64,7 +64,7 @@ int op_host_create(struct job *job, struct error *err)
 	record_set(job->record.zone, host.zone);
 	job_changed_locked(job, CHANGE_STATE);
 	job_unlock(job);
-	return job_save(job, err);
+	return op_save(job) ? 0 : error_set(err, ECANCELED, "floatfs is stopping");
 }
 
 /* Waiting for it may be of no use any more. */
@@ -74,10 +74,23 @@ struct waiting {
 	int64_t looked_ms;
 };
 
+/* A migrating job that has ended, or is to end; one that is to be forgotten. */
+static bool is_useless(struct job *job)
+{
+	job_lock(job);
+	const struct record *record = &job->record;
+	bool migrates = !strcmp(record->op.name, op_migrate.name);
+	bool useless = migrates ? record->exit_known || record->cancel : job->files.shut;
+	job_unlock(job);
+	return useless;
+}
+
 static int check_waiting(void *context, struct error *err)
 {
 	struct waiting *waiting = context;
 	int status = op_check_wanted(waiting->job, err);
+	if (status == 0 && is_useless(waiting->job))
+		status = error_set(err, ECANCELED, "the job needs no new host any more");
 	if (status < 0 || clock_monotonic_ms() < waiting->looked_ms + LOOK_MS)
 		return status;
 	waiting->looked_ms = clock_monotonic_ms();
@@ -92,7 +105,7 @@ static int await_host(struct job *job, struct error *err)
 	char took[40];
 	job_snapshot(job, &record);
 	struct waiting waiting = { .job = job, .host = record.op.host, .looked_ms = clock_monotonic_ms() };
-	struct agents_wait wait = { .timeout_ms = (int)job->fs->options.up_seconds * 1000,
+	struct agents_wait wait = { .timeout_ms = job->fs->options.up_seconds * 1000,
 				    .check = check_waiting,
 				    .context = &waiting };
 	int status = agents_enrol(job->fs, record.op.host, record.op.address, record.op.secret, &wait, err);

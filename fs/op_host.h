@@ -10,7 +10,7 @@
 enum { OP_WORK_GIB = 16 };
 
 /* The parameters of a new host in an operation's record. */
-void op_host_plan(struct record_op *op, const struct cloud_type *type, enum cloud_market market);
+void op_host_plan(struct record_op *op, const char *type, enum cloud_market market);
 
 /* The event that says where a job that has run is to go: "Ready to VERB with instance type: …". */
 int op_host_announce(struct job *job, const char *verb, struct error *err);

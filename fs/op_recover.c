@@ -21,8 +21,7 @@ enum {
 	ASK_TIMEOUT_MS = 10000,
 };
 
-/* Does its policy let it be started again? */
-static bool may_rerun(struct job *job, const struct record *record)
+bool op_may_rerun(struct job *job, const struct record *record)
 {
 	struct error err = { 0 };
 	struct policy policy;
@@ -33,7 +32,7 @@ static bool may_rerun(struct job *job, const struct record *record)
 
 bool op_recover_possible(struct job *job, const struct record *record)
 {
-	return record->failed_recoveries < TRIES && (record->snapshot_count > 0 || may_rerun(job, record));
+	return record->failed_recoveries < TRIES && (record->snapshot_count > 0 || op_may_rerun(job, record));
 }
 
 /* The newest, but for those that it could not be recovered from. */
@@ -52,7 +51,7 @@ int op_recover_begin(struct job *job, struct error *err)
 	const struct record_snapshot *snapshot = choose_snapshot(&record);
 	if (!type)
 		return error_set(err, EINVAL, "there is no instance type %s any more", record.instance);
-	op_host_plan(&op, type, CLOUD_SPOT);
+	op_host_plan(&op, type->name, CLOUD_SPOT);
 	record_set(op.market, record.market);
 	if (!snapshot)
 		return op_begin(job, &op_rerun, &op, "Initializing", err);

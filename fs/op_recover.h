@@ -9,6 +9,8 @@
 
 /* Is there something to go back to? Else its end is due. record is as the job's is now. */
 bool op_recover_possible(struct job *job, const struct record *record);
+/* Does its policy let it be started again from its beginning? */
+bool op_may_rerun(struct job *job, const struct record *record);
 int op_recover_begin(struct job *job, struct error *err);
 
 /* A step: the old host is gone for good. It fails when that turns out to have the job still. */

@@ -98,20 +98,32 @@ static int new_host(struct job *job, struct error *err)
 	return op_host_create(job, err);
 }
 
+/* Whether it failed for its host alone, which then is gone, or says nothing. */
+static int note_silence(struct job *job, int status, const struct error *err)
+{
+	struct record record;
+	job_snapshot(job, &record);
+	bool lost = status < 0 && (agents_is_silence(err->code) || !op_host_exists(job->fs, record.op.host));
+	job_lock(job);
+	job->record.op.host_lost = lost;
+	job_unlock(job);
+	return status;
+}
+
 static int prepare(struct job *job, struct error *err)
 {
 	struct record record;
 	job_snapshot(job, &record);
 	autojson json_object *spec = NULL;
-	int status = op_host_attach(job, err);
+	int status = note_silence(job, op_host_attach(job, err), err);
 	if (status == 0)
 		status = op_spec(job, "", &spec, err);
 	if (status < 0)
 		return status;
 	autojson json_object *body = json_object_new_object();
 	json_object_object_add(body, "spec", json_object_get(spec));
-	return agents_call(job->fs, record.op.host, record.op.address, record.id, "prepare", body,
-			   record.epoch, NULL, START_TIMEOUT_MS, NULL, err);
+	status = op_call_patiently(job, record.op.host, record.op.address, "prepare", body, NULL, err);
+	return note_silence(job, status, err);
 }
 
 static int encode_script(struct job *job, char **base64, struct error *err)
@@ -145,10 +157,12 @@ static int launch(struct job *job, struct error *err)
 	json_object_object_add(body, "spec", json_object_get(spec));
 	json_set_bool(body, "format", true);
 	json_set_string(body, "script", script);
-	autofree char *request = format_string("%s-start", record.op.token);
-	status = agents_call(job->fs, record.op.host, record.op.address, record.id, "start", body,
-			     record.epoch, request, START_TIMEOUT_MS, &answer, err);
-	if (status < 0)
+	job_lock(job);
+	job->record.op.launched = 1;
+	job_unlock(job);
+	/* Asked again it says that it runs. */
+	status = op_call_patiently(job, record.op.host, record.op.address, "start", body, &answer, err);
+	if (note_silence(job, status, err) < 0)
 		return status;
 	job_lock(job);
 	job->record.start_ns = json_get_int(answer, "started_ns", clock_now_ns());
@@ -194,12 +208,19 @@ static const char *finish(struct job *job)
 	return record.cancel ? "Cancelling" : "Executing";
 }
 
-/* It is no worse for it: it has not run, or for nobody to see. */
+/* Where it may have run, that is one of the times that its policy allows. Never beside a host that could not be destroyed. */
+static bool may_begin_anew(struct job *job, const struct record *record)
+{
+	return !record->cancel && record->op.host_lost && !record->op.host[0] &&
+	       record->failed_starts < TRIES - 1 && (!record->op.launched || op_may_rerun(job, record));
+}
+
 static const char *begin_anew(struct job *job, const struct record *record)
 {
 	events_write(job, "Job could not be started: %s; it is tried again", record->op.reason);
 	job_lock(job);
 	job->record.failed_starts++;
+	job->record.reruns += record->op.launched;
 	job->record.start_ns = 0;
 	job_unlock(job);
 	return "Initializing"; /* op_settle goes on */
@@ -209,7 +230,7 @@ static const char *fail(struct job *job)
 {
 	struct record record;
 	job_snapshot(job, &record);
-	if (!record.cancel && record.op.host_lost && record.failed_starts < TRIES - 1)
+	if (may_begin_anew(job, &record))
 		return begin_anew(job, &record);
 	if (!record.cancel)
 		events_write(job, "Job could not be started: %s", record.op.reason);

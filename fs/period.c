@@ -11,6 +11,9 @@
 
 enum { LOOK_MS = 1000 };
 
+/* So far may a host's clock be ahead of ours. */
+#define SKEW_NS 60000000000LL
+
 /* The nth job with a host; NULL: there are not so many. */
 static struct job *nth_hosted(struct floatfs *fs, size_t n)
 {
@@ -26,7 +29,7 @@ static bool is_due(struct job *job, const struct record *record, int64_t interva
 	int64_t count = record->snapshot_count;
 	int64_t age = clock_now_ns() - (count ? record->snapshots[count - 1].taken_ns : record->start_ns);
 	bool tried = job->period_tried_ns && clock_monotonic_ns() - job->period_tried_ns < interval_ns;
-	return !tried && (age < 0 || age >= interval_ns);
+	return !tried && (age < -SKEW_NS || age >= interval_ns);
 }
 
 static void take_if_due(struct job *job)

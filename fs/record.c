@@ -87,6 +87,7 @@ static const struct field op_fields[] = {
 	FIELD_TEXT(record_op, process_volume),
 	FIELD_TEXT(record_op, reason),
 	FIELD_NUMBER(record_op, host_lost),
+	FIELD_NUMBER(record_op, launched),
 	FIELD_NUMBER(record_op, granted),
 	FIELD_NUMBER(record_op, committed),
 	FIELD_NUMBER(record_op, abort),

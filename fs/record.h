@@ -57,6 +57,7 @@ struct record_op {
 	char waited_for[320];
 	char reason[512];  /* why it is being undone */
 	int64_t host_lost; /* and that is the new host's fault: it is gone, or does not answer */
+	int64_t launched;  /* the job may have run there */
 };
 
 struct record {

@@ -313,7 +313,7 @@ static int submit(struct job *job, struct error *err)
 	record->submit_ns = clock_now_ns();
 	random_text(record->container, CONTAINER_DIGITS, "0123456789abcdef");
 	struct record_op op = { 0 };
-	op_host_plan(&op, submission.type, submission.policy.market);
+	op_host_plan(&op, submission.type->name, submission.policy.market);
 
 	job_lock(job);
 	struct record before = job->record;
@@ -352,12 +352,9 @@ int submit_again(struct job *job, struct error *err)
 	struct policy policy;
 	struct error reading = { 0 };
 	job_snapshot(job, &record);
-	const struct cloud_type *type = cloud_find_type(job->fs->ops, job->fs->cloud, record.instance);
-	if (!type)
-		return error_set(err, EINVAL, "there is no instance type %s any more", record.instance);
 	if (submit_read_policy(job, &policy, &reading) < 0)
 		log_info("job %s: %s", record.id, reading.text);
 	struct record_op op = { 0 };
-	op_host_plan(&op, type, policy.market);
+	op_host_plan(&op, record.instance, policy.market);
 	return op_begin(job, &op_start, &op, "Initializing", err);
 }

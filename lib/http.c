@@ -152,6 +152,10 @@ static int agent_error(struct http_client *client, long http_status, const char 
 		return error_set(err, EPROTO, "%s answered with HTTP status %ld and no reason", client->base,
 				 http_status);
 	int64_t code = json_get_int(refusal, "errno", EIO);
+	/* Of these the caller is to know that nobody has answered. */
+	if (code == ETIMEDOUT || code == ECONNREFUSED || code == ECONNRESET || code == EHOSTUNREACH ||
+	    code == EPROTO)
+		code = EIO;
 	return error_set(err, code > 0 && code < 4096 ? (int)code : EIO, "%s",
 			 json_get_string(refusal, "sentence", "the agent refused without a reason"));
 }

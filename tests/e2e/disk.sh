@@ -1,14 +1,14 @@
 # shellcheck shell=bash
 # No room: on floatfs's own disk, or on the job's volumes. The job goes on, and all of it is there in the end.
 
-setup() {
+begin() {
 	mkdir -p "$STATE/jobs"
 	mount -t tmpfs -o size=8m disk "$STATE/jobs"
 	start_daemon
-	import_small_root
+	[[ -d $MOUNT/images/small ]] || import_small_root
 }
 
-# The file system below the daemon goes with this file's last test.
+# The file system below the daemon goes with each test.
 give_back() {
 	forget_jobs
 	stop_daemon
@@ -32,6 +32,7 @@ is_whole() { # without a hole
 
 test_a_move_waits_for_room() {
 	local from
+	begin
 	expect_log 'job .* waits: cannot write the record .*No space left on device'
 	expect_log 'its logs wait on its volume: .*No space left on device'
 	submit_counter
@@ -44,6 +45,7 @@ test_a_move_waits_for_room() {
 	rm "$STATE/jobs/filler"
 	wait_moved "$from"
 	is_whole
+	give_back
 }
 
 is_on_another() { # HOST: it has none in between
@@ -53,6 +55,7 @@ is_on_another() { # HOST: it has none in between
 
 test_a_lost_host_waits_for_room() {
 	local from
+	begin
 	expect_log 'cannot write the record .*No space left on device'
 	expect_log 'its logs wait on its volume: .*No space left on device'
 	expect_log 'did not answer|cannot be detached'
@@ -64,10 +67,12 @@ test_a_lost_host_waits_for_room() {
 	rm "$STATE/jobs/filler"
 	wait_for 60 is_on_another "$from" || fail "it is $(<"$dir/status") on $(host): $(tail -n 8 "$dir/job.events")"
 	is_whole
+	give_back
 }
 
 test_moves_with_full_volumes() {
 	local from
+	begin
 	submit --dataVolume '[size=1]:/data' <<-'END'
 		#!/bin/bash
 		fill() { for size in 4G 256M 16M 1M 64K 4K; do while fallocate -l $size "$1/$((n += 1))" 2>/dev/null; do :; done; done; }
@@ -93,9 +98,11 @@ test_moves_with_full_volumes() {
 	wait_end
 	assert_equal 3 "$code" "exit code"
 	assert_equal 'free again' "$(<"$dir/output")" output
+	give_back
 }
 
 test_logs_wait_for_room() {
+	begin
 	expect_log 'its logs wait on its volume: .*No space left on device'
 	expect_log 'cannot write the record .*No space left on device'
 	submit <<<$'#!/bin/bash\nfor ((i = 1; i <= 1000000; i++)); do echo "line $i of many"; done >"$1/output"\ndate +%s >"$1/ended"\nexit 3'
