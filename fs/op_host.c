@@ -80,7 +80,8 @@ static bool is_useless(struct job *job)
 	job_lock(job);
 	const struct record *record = &job->record;
 	bool migrates = !strcmp(record->op.name, op_migrate.name);
-	bool useless = migrates ? record->exit_known || record->cancel : job->files.shut;
+	bool reads = !strcmp(record->op.name, op_files.name); /* a resume shuts its files too */
+	bool useless = migrates ? record->exit_known || record->cancel : reads && job->files.shut;
 	job_unlock(job);
 	return useless;
 }
