@@ -21,43 +21,49 @@ enum { VALUE_MAX = 16, NAME_SIZE = 32, LINK_SIZE = 64 };
 /* 0: of any. IPv4's are IPv6 sockets' as well. */
 static const struct option {
 	int family, protocol, level, name;
-	bool gives_up; /* a connection in which nothing comes back for a while */
 } table[] = {
 	/* criu carries this one, but would carry what it was set to for the freeze. */
-	{ 0, IPPROTO_TCP, SOL_SOCKET, SO_KEEPALIVE, true },
-	{ 0, 0, SOL_SOCKET, SO_TIMESTAMP, false },
-	{ 0, 0, SOL_SOCKET, SO_TIMESTAMPNS, false },
-	{ 0, 0, SOL_SOCKET, SO_TIMESTAMPING, false },
-	{ 0, 0, SOL_SOCKET, SO_RXQ_OVFL, false },
-	{ 0, 0, SOL_SOCKET, SO_PEEK_OFF, false },
-	{ 0, 0, SOL_SOCKET, SO_ZEROCOPY, false },
-	{ 0, 0, SOL_SOCKET, SO_BUSY_POLL, false },
+	{ 0, IPPROTO_TCP, SOL_SOCKET, SO_KEEPALIVE },
+	{ 0, 0, SOL_SOCKET, SO_TIMESTAMP },
+	{ 0, 0, SOL_SOCKET, SO_TIMESTAMPNS },
+	{ 0, 0, SOL_SOCKET, SO_TIMESTAMPING },
+	{ 0, 0, SOL_SOCKET, SO_RXQ_OVFL },
+	{ 0, 0, SOL_SOCKET, SO_PEEK_OFF },
+	{ 0, 0, SOL_SOCKET, SO_ZEROCOPY },
+	{ 0, 0, SOL_SOCKET, SO_BUSY_POLL },
 	/* Of IPv4 sockets these two are carried. */
-	{ AF_INET, 0, IPPROTO_IP, IP_TTL, false },
-	{ AF_INET, 0, IPPROTO_IP, IP_TOS, false },
-	{ AF_INET, 0, IPPROTO_IP, IP_RECVERR, false },
-	{ AF_INET, 0, IPPROTO_IP, IP_RECVTTL, false },
-	{ AF_INET, 0, IPPROTO_IP, IP_RECVTOS, false },
-	{ AF_INET, 0, IPPROTO_IP, IP_RECVORIGDSTADDR, false },
-	{ AF_INET, 0, IPPROTO_IP, IP_MTU_DISCOVER, false },
-	{ AF_INET, IPPROTO_UDP, IPPROTO_IP, IP_MULTICAST_TTL, false },
-	{ AF_INET, 0, IPPROTO_IP, IP_MULTICAST_LOOP, false },
-	{ AF_INET6, 0, IPPROTO_IPV6, IPV6_RECVERR, false },
-	{ AF_INET6, 0, IPPROTO_IPV6, IPV6_RECVHOPLIMIT, false },
-	{ AF_INET6, 0, IPPROTO_IPV6, IPV6_RECVTCLASS, false },
-	{ AF_INET6, 0, IPPROTO_IPV6, IPV6_TCLASS, false },
-	{ AF_INET6, 0, IPPROTO_IPV6, IPV6_UNICAST_HOPS, false },
-	{ AF_INET6, 0, IPPROTO_IPV6, IPV6_MTU_DISCOVER, false },
-	{ AF_INET6, IPPROTO_UDP, IPPROTO_IPV6, IPV6_MULTICAST_HOPS, false },
-	{ AF_INET6, 0, IPPROTO_IPV6, IPV6_MULTICAST_LOOP, false },
-	{ 0, IPPROTO_TCP, IPPROTO_TCP, TCP_CONGESTION, false },
-	{ 0, IPPROTO_TCP, IPPROTO_TCP, TCP_USER_TIMEOUT, true },
-	{ 0, IPPROTO_TCP, IPPROTO_TCP, TCP_DEFER_ACCEPT, false },
-	{ 0, IPPROTO_TCP, IPPROTO_TCP, TCP_SYNCNT, false },
-	{ 0, IPPROTO_TCP, IPPROTO_TCP, TCP_LINGER2, false },
-	{ 0, IPPROTO_TCP, IPPROTO_TCP, TCP_NOTSENT_LOWAT, false },
-	{ 0, IPPROTO_TCP, IPPROTO_TCP, TCP_FASTOPEN, false },
+	{ AF_INET, 0, IPPROTO_IP, IP_TTL },
+	{ AF_INET, 0, IPPROTO_IP, IP_TOS },
+	{ AF_INET, 0, IPPROTO_IP, IP_RECVERR },
+	{ AF_INET, 0, IPPROTO_IP, IP_RECVTTL },
+	{ AF_INET, 0, IPPROTO_IP, IP_RECVTOS },
+	{ AF_INET, 0, IPPROTO_IP, IP_RECVORIGDSTADDR },
+	{ AF_INET, 0, IPPROTO_IP, IP_MTU_DISCOVER },
+	{ AF_INET, IPPROTO_UDP, IPPROTO_IP, IP_MULTICAST_TTL },
+	{ AF_INET, 0, IPPROTO_IP, IP_MULTICAST_LOOP },
+	{ AF_INET6, 0, IPPROTO_IPV6, IPV6_RECVERR },
+	{ AF_INET6, 0, IPPROTO_IPV6, IPV6_RECVHOPLIMIT },
+	{ AF_INET6, 0, IPPROTO_IPV6, IPV6_RECVTCLASS },
+	{ AF_INET6, 0, IPPROTO_IPV6, IPV6_TCLASS },
+	{ AF_INET6, 0, IPPROTO_IPV6, IPV6_UNICAST_HOPS },
+	{ AF_INET6, 0, IPPROTO_IPV6, IPV6_MTU_DISCOVER },
+	{ AF_INET6, IPPROTO_UDP, IPPROTO_IPV6, IPV6_MULTICAST_HOPS },
+	{ AF_INET6, 0, IPPROTO_IPV6, IPV6_MULTICAST_LOOP },
+	{ 0, IPPROTO_TCP, IPPROTO_TCP, TCP_CONGESTION },
+	{ 0, IPPROTO_TCP, IPPROTO_TCP, TCP_USER_TIMEOUT },
+	{ 0, IPPROTO_TCP, IPPROTO_TCP, TCP_DEFER_ACCEPT },
+	{ 0, IPPROTO_TCP, IPPROTO_TCP, TCP_SYNCNT },
+	{ 0, IPPROTO_TCP, IPPROTO_TCP, TCP_LINGER2 },
+	{ 0, IPPROTO_TCP, IPPROTO_TCP, TCP_NOTSENT_LOWAT },
+	{ 0, IPPROTO_TCP, IPPROTO_TCP, TCP_FASTOPEN },
 };
+
+static void set(int fd, int level, int name, const void *value, socklen_t length)
+{
+	if (setsockopt(fd, level, name, value, length) < 0)
+		log_warning("option %d:%d of a socket of the job is not as it was: %s", level, name,
+			    strerror(errno));
+}
 
 /* ---- before the freeze ---- */
 
@@ -87,6 +93,15 @@ static bool is_about(const struct option *option, int family, int protocol)
 	bool right = option->family == family || option->family == 0 ||
 		     (option->family == AF_INET && family == AF_INET6);
 	return right && (option->protocol == 0 || option->protocol == protocol);
+}
+
+/* Does it end a connection in which nothing comes back for a while? One that listens ends nothing, and those that it accepts
+ * would have what it was set to. */
+static bool gives_up(const struct option *option, int fd)
+{
+	bool counts = (option->level == SOL_SOCKET && option->name == SO_KEEPALIVE) ||
+		      (option->level == IPPROTO_TCP && option->name == TCP_USER_TIMEOUT);
+	return counts && get_int(fd, SO_ACCEPTCONN) == 0;
 }
 
 static void still(struct sockopts *sockopts, const struct held *held, int fd, const struct option *option,
@@ -127,8 +142,7 @@ static json_object *read_options(struct sockopts *sockopts, const struct held *h
 		json_object_array_add(entry, json_object_new_string(hex));
 		list = list ? list : json_object_new_array();
 		json_object_array_add(list, entry);
-		/* One that listens gives up nothing, and those that it accepts would have what it was set to. */
-		if (table[i].gives_up && get_int(fd, SO_ACCEPTCONN) == 0)
+		if (gives_up(&table[i], fd))
 			still(sockopts, held, fd, &table[i], value, usual);
 	}
 	return list;
@@ -206,9 +220,7 @@ static void put_back(const struct held *held, void *context)
 		if (fd < 0)
 			continue;
 		at->done = true;
-		if (setsockopt(fd, at->level, at->name, &at->value, sizeof(at->value)) < 0)
-			log_warning("option %d:%d of a socket of the job is not as it was: %s", at->level,
-				    at->name, strerror(errno));
+		set(fd, at->level, at->name, &at->value, sizeof(at->value));
 	}
 }
 
@@ -229,9 +241,7 @@ static void set_option(int fd, json_object *entry)
 	socklen_t length = 0;
 	for (unsigned byte; hex && length < VALUE_MAX && sscanf(hex + 2 * length, "%2x", &byte) == 1;)
 		value[length++] = (unsigned char)byte;
-	if (setsockopt(fd, level, name, value, length) < 0)
-		log_warning("option %d:%d of a socket of the job is not as it was: %s", level, name,
-			    strerror(errno));
+	set(fd, level, name, value, length);
 }
 
 static void set_options(pid_t pid, void *context)

@@ -121,12 +121,6 @@ int agents_enrol(struct floatfs *fs, const char *host, const char *address, cons
 	}
 }
 
-bool agents_is_silence(int code)
-{
-	return code == ECONNREFUSED || code == ECONNRESET || code == EHOSTUNREACH || code == ETIMEDOUT ||
-	       code == EPROTO;
-}
-
 static void add_fault(json_object *body, const char *verb, const char *kind)
 {
 	autofree char *fault = format_string("%s" FAULTS_ANSWER ":%s", verb, kind);

@@ -25,9 +25,6 @@ struct agents_wait {
 int agents_enrol(struct floatfs *fs, const char *host, const char *address, const char *secret,
 		 const struct agents_wait *wait, struct error *err);
 
-/* Of an error's code: it did not answer, or nothing that says anything. */
-bool agents_is_silence(int code);
-
 /* A connection of the caller's own; http_client_free. */
 struct http_client *agents_connect(struct floatfs *fs, const char *host, const char *address);
 

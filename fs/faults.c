@@ -262,20 +262,19 @@ void faults_free(struct faults *faults)
 
 /* ---- those that are due ---- */
 
-/* A fault is due once. */
-static bool take(struct faults *faults, const char *operation, const char *step, enum fault_kind *kind)
+/* A fault is due once; NULL: none is. */
+static struct fault *take(struct faults *faults, const char *operation, const char *step)
 {
-	bool due = false;
+	struct fault *due = NULL;
 	if (!faults)
-		return false;
+		return NULL;
 	pthread_mutex_lock(&faults->lock);
 	for (size_t i = 0; i < faults->count && !due; i++) {
 		struct fault *fault = &faults->faults[i];
 		if (!fault->step || !is_named(fault->step, operation, step) || --fault->nth > 0)
 			continue;
-		due = true;
+		due = fault;
 		free(take_pointer(fault->step));
-		*kind = fault->kind;
 	}
 	pthread_mutex_unlock(&faults->lock);
 	return due;
@@ -296,23 +295,21 @@ static void forget_secret(struct job *job)
 	job_unlock(job);
 }
 
-static void await_answer(struct faults *faults, const char *job, enum fault_kind kind)
+static void await_answer(struct faults *faults, struct fault *fault, const char *job)
 {
 	pthread_mutex_lock(&faults->lock);
-	for (size_t i = 0; i < faults->count; i++)
-		if (!faults->faults[i].step && faults->faults[i].kind == kind)
-			record_set(faults->faults[i].job, job);
+	record_set(fault->job, job);
 	pthread_mutex_unlock(&faults->lock);
 }
 
 int faults_strike(struct job *job, const char *operation, const char *step, struct error *err)
 {
 	struct record record;
-	enum fault_kind kind;
-	if (!take(job->fs->faults, operation, step, &kind))
+	struct fault *fault = take(job->fs->faults, operation, step);
+	if (!fault)
 		return 0;
 	job_snapshot(job, &record);
-	switch (kind) {
+	switch (fault->kind) {
 	case FAULT_ERROR:
 		return error_set(err, EIO, "step %s.%s was made to fail by -o fault", operation, step);
 	case FAULT_KILL:
@@ -333,7 +330,7 @@ int faults_strike(struct job *job, const char *operation, const char *step, stru
 	case FAULT_HALF:
 	case FAULT_GARBAGE:
 	case FAULT_TWICE:
-		await_answer(job->fs->faults, record.id, kind);
+		await_answer(job->fs->faults, fault, record.id);
 		break;
 	case FAULT_KEEPER:
 	case FAULT_CRIU_KILL:
@@ -345,8 +342,7 @@ int faults_strike(struct job *job, const char *operation, const char *step, stru
 
 void faults_strike_save(struct faults *faults, const char *operation, enum faults_save when)
 {
-	enum fault_kind kind;
-	if (take(faults, operation[0] ? operation : IDLE, saves[when], &kind))
+	if (take(faults, operation[0] ? operation : IDLE, saves[when]))
 		raise(SIGKILL);
 }
 
@@ -369,12 +365,13 @@ json_object *faults_take_agents(struct faults *faults, const char *operation)
 {
 	json_object *due = json_object_new_array();
 	for (size_t i = 0; i < array_length(agent_steps); i++) {
-		enum fault_kind kind;
-		if (strcmp(agent_steps[i].operation, operation) ||
-		    !take(faults, operation, agent_steps[i].step, &kind))
+		const struct fault *fault = strcmp(agent_steps[i].operation, operation)
+						? NULL
+						: take(faults, operation, agent_steps[i].step);
+		if (!fault)
 			continue;
-		autofree char *fault = format_string("%s:%s", agent_steps[i].step, kinds[kind].name);
-		json_object_array_add(due, json_object_new_string(fault));
+		autofree char *text = format_string("%s:%s", agent_steps[i].step, kinds[fault->kind].name);
+		json_object_array_add(due, json_object_new_string(text));
 	}
 	return due;
 }

@@ -143,7 +143,7 @@ int op_call_patiently(struct job *job, const char *host, const char *address, co
 			json_object_put(take_pointer(*answer));
 		int status = agents_call(job->fs, host, address, record.id, verb, body, record.epoch, NULL,
 					 OP_FREEZE_TIMEOUT_MS, answer, err);
-		if (status == 0 || !agents_is_silence(err->code) || clock_monotonic_ms() > deadline ||
+		if (status == 0 || !http_is_silence(err->code) || clock_monotonic_ms() > deadline ||
 		    !op_host_exists(job->fs, host) || !fs_wait(job->fs, PAUSE_MS))
 			return status;
 		/* They may be why there was no answer, and are due once. */

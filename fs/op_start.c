@@ -103,7 +103,7 @@ static int note_silence(struct job *job, int status, const struct error *err)
 {
 	struct record record;
 	job_snapshot(job, &record);
-	bool lost = status < 0 && (agents_is_silence(err->code) || !op_host_exists(job->fs, record.op.host));
+	bool lost = status < 0 && (http_is_silence(err->code) || !op_host_exists(job->fs, record.op.host));
 	job_lock(job);
 	job->record.op.host_lost = lost;
 	job_unlock(job);

@@ -144,6 +144,12 @@ static int transport_error(struct http_client *client, CURLcode status, struct e
 	return error_set(err, code, "%s did not answer: %s", client->base, curl_easy_strerror(status));
 }
 
+bool http_is_silence(int64_t code)
+{
+	return code == ECONNREFUSED || code == ECONNRESET || code == EHOSTUNREACH || code == ETIMEDOUT ||
+	       code == EPROTO;
+}
+
 static int agent_error(struct http_client *client, long http_status, const char *text, size_t length,
 		       struct error *err)
 {
@@ -152,11 +158,8 @@ static int agent_error(struct http_client *client, long http_status, const char 
 		return error_set(err, EPROTO, "%s answered with HTTP status %ld and no reason", client->base,
 				 http_status);
 	int64_t code = json_get_int(refusal, "errno", EIO);
-	/* Of these the caller is to know that nobody has answered. */
-	if (code == ETIMEDOUT || code == ECONNREFUSED || code == ECONNRESET || code == EHOSTUNREACH ||
-	    code == EPROTO)
-		code = EIO;
-	return error_set(err, code > 0 && code < 4096 ? (int)code : EIO, "%s",
+	bool usable = code > 0 && code < 4096 && !http_is_silence(code);
+	return error_set(err, usable ? (int)code : EIO, "%s",
 			 json_get_string(refusal, "sentence", "the agent refused without a reason"));
 }
 

@@ -42,6 +42,9 @@ void http_client_set_dead_ms(struct http_client *client, int ms);
 int http_request(struct http_client *client, const char *path, json_object *body, int64_t epoch,
 		 const char *request_id, int timeout_ms, json_object **answer, struct error *err);
 
+/* Of such an error's code: it did not answer, or nothing that says anything. A refusal never has one of these. */
+bool http_is_silence(int64_t code);
+
 /* One POST whose answer is bytes, at most size of them: *length is how many. The rest as http_request. */
 int http_bytes(struct http_client *client, const char *path, json_object *body, int64_t epoch, int timeout_ms,
 	       void *buffer, size_t size, size_t *length, struct error *err);

@@ -48,11 +48,6 @@ test_a_move_waits_for_room() {
 	give_back
 }
 
-is_on_another() { # HOST: it has none in between
-	local now
-	now=$(host) && [[ $now != none && $now != "$1" ]] && status_is Executing
-}
-
 test_a_lost_host_waits_for_room() {
 	local from
 	begin
@@ -73,13 +68,13 @@ test_a_lost_host_waits_for_room() {
 test_moves_with_full_volumes() {
 	local from
 	begin
-	submit --dataVolume '[size=1]:/data' <<-'END'
+	submit --dataVolume '[size=1]:/data' <<-END
 		#!/bin/bash
-		fill() { for size in 4G 256M 16M 1M 64K 4K; do while fallocate -l $size "$1/$((n += 1))" 2>/dev/null; do :; done; done; }
+		$fill_disk
 		trap 'rm /data/* /tmp/*; echo free again; exit 3' USR1
 		fill /data
 		fill /tmp
-		echo c5.2xlarge >/float/jobs/$FLOAT_JOB_ID/migrate
+		echo c5.2xlarge >/float/jobs/\$FLOAT_JOB_ID/migrate
 		while :; do sleep 0.1; done
 	END
 	wait_event 'Migrated to new VM' 60

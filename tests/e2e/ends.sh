@@ -139,8 +139,6 @@ test_signal_reaches_the_script_only() {
 	assert_equal $'up\ngot it\n143' "$(<"$dir/output")" output
 }
 
-fill_disk='fill() { for size in 4G 256M 16M 1M 64K 4K; do while fallocate -l $size "$1/$((n += 1))" 2>/dev/null; do :; done; done; }'
-
 test_fills_its_data_volume() {
 	submit --dataVolume '[size=1]:/data' <<<$'#!/bin/bash\n'"$fill_disk"$'\nfill /data\nset -e\necho full\nhead -c 100000 /dev/zero >/data/file'
 	ends_with FailToComplete 1 'Job ended: FailToComplete, exit code 1, /data is full'

@@ -207,6 +207,10 @@ host() { # of the job, by its symlink
 	target=$(readlink "$dir/host") && basename "$target"
 }
 
+# For a job's script: fill DIRECTORY, until not a block is left.
+# shellcheck disable=SC2034 # of the test files
+fill_disk='fill() { for size in 4G 256M 16M 1M 64K 4K; do while fallocate -l $size "$1/$((n += 1))" 2>/dev/null; do :; done; done; }'
+
 init_of() { # HOST: its first process
 	sed -n 's/.*"init": *\([0-9]*\).*/\1/p' "$STATE/local/hosts/$1/running.json"
 }
@@ -220,6 +224,11 @@ wait_line() { # FILE LINE [SECONDS]
 }
 
 # Moves $dir's job and waits until it runs on another host.
+is_on_another() { # HOST: it has none in between
+	local now
+	now=$(host) && [[ $now != none && $now != "$1" ]] && status_is Executing
+}
+
 migrate() { # TARGET
 	local before
 	before=$(host)

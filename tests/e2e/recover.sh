@@ -71,11 +71,6 @@ kill_host() { # all its processes at once, without a word
 	kill -KILL "$(init_of "$(host)")"
 }
 
-is_on_another() { # HOST: it has none in between
-	local now
-	now=$(host) && [[ $now != none && $now != "$1" ]] && status_is Executing
-}
-
 wait_recovered() { # FROM
 	wait_for 60 is_on_another "$1" || fail "it is $(<"$dir/status") on $(host): $(tail -n 8 "$dir/job.events")"
 	assert_equal "$(host)" "$(ls "$MOUNT/hosts")" hosts
