@@ -190,6 +190,7 @@ lint:
 		$(filter-out tests/unit/% tests/survive/% tests/fuzz/%,$(filter %.c,$(C_FILES)))
 	@echo "lint: clang -Werror"
 	@$(MAKE) --no-print-directory --silent B=$(B)/clang CC=clang all
+	@$(MAKE) --no-print-directory --silent fuzz-targets
 
 # ---- what must be there
 

@@ -3,7 +3,7 @@
  * any (but that there is no image), what the agent is sent must be a SPEC that it takes.
  */
 #include "agent/spec.h"
-#include "fs/op_host.h"
+#include "fs/op_spec.h"
 #include "fs/spec.h"
 #include "fs/submit.h"
 #include "lib/json.h"
@@ -33,7 +33,7 @@ static void check_spec(struct job *job)
 	struct error err = { 0 };
 	record_set(job->record.digest, "sha256:0123456789abcdef0123");
 	record_set(job->record.work_volume, "vol-1");
-	fuzz_check(op_host_spec(job, "", &object, &err) == 0);
+	fuzz_check(op_spec(job, "", &object, &err) == 0);
 	json_object_object_add(object, "data", volumes_of(job));
 	const char *text = json_object_to_json_string_ext(object, JSON_C_TO_STRING_PLAIN);
 	fuzz_check(json_parse_object(text, strlen(text), &sent, &err) == 0);
